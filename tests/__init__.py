@@ -1,0 +1,1 @@
+"""The suite. Test modules import shared helpers as ``from tests import needs``."""
