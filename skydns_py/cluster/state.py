@@ -9,6 +9,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from skydns_py.cluster.objects import (
     Endpoints,
@@ -63,10 +64,15 @@ class Cluster:
         for event in events:
             self._apply(event)
 
-    def take(self) -> list[Change]:
-        """What has changed since the last call, each thing once."""
-        before, self._before = self._before, {}
-        pairs = ((ref, was, self.thing(ref)) for ref, was in before.items())
+    @property
+    def changed(self) -> bool:
+        """Whether ``take`` may have something to tell."""
+        return bool(self._before)
+
+    def take(self, limit: int | None = None) -> list[Change]:
+        """What has changed and was not told yet, each thing once, oldest first; ``limit`` at most."""
+        touched = list(islice(self._before, limit))
+        pairs = ((ref, self._before.pop(ref), self.thing(ref)) for ref in touched)
         return [Change(ref, was, now) for ref, was, now in pairs if was != now]
 
     def thing(self, ref: Ref) -> Thing | None:

@@ -1,0 +1,224 @@
+"""From a YAML file and flags to ``Settings``, or one line that says what to mend.
+
+1. A refusal names file, line and key path: ``skydns.yaml:7: source.etcd.endpoints[0]: …``.
+2. Nothing is ignored: an unknown key is a typing error, and a key of a later version a wrong hope.
+3. A flag replaces the file's value; the file is still read whole, so a broken file never starts.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from skydns_py import settings as s
+from skydns_py.config_fields import (
+    Field,
+    Read,
+    boolean,
+    choice,
+    compose,
+    list_of,
+    number,
+    pairs,
+    parsed,
+    section,
+    text_of,
+)
+from skydns_py.errors import ConfigError
+
+T = TypeVar("T")
+
+LATER = frozenset(
+    {
+        *("forward", "cache", "portal", "balancer", "snapshot", "stub_domains", "dataplane"),
+        *("source.kubernetes", "source.manifests.portal_net", "search.autopath"),
+    }
+)
+"""Keys that the design names and a later version brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line gives in place of the file's values; "" and () where it gives nothing."""
+
+    manifests: str = ""
+    etcd: tuple[str, ...] = ()
+    zone: str = ""
+    listen: tuple[str, ...] = ()
+
+
+NO_FLAGS = Flags()
+
+
+def load(path: str | None, flags: Flags = NO_FLAGS, *, need_source: bool = True) -> s.Settings:
+    """The settings of the file at ``path`` (None: defaults) under ``flags``; ConfigError where unusable."""
+    return parse(_read(path) if path is not None else "", path or "", flags, need_source=need_source)
+
+
+def parse(text: str, file: str, flags: Flags = NO_FLAGS, *, need_source: bool = True) -> s.Settings:
+    """The settings that YAML ``text`` and ``flags`` give; ``file`` is the name that refusals show."""
+    node = compose(text, file)
+    settings = s.Settings() if node is None else _settings(Field(file, node, ""))
+    settings = _with_flags(settings, flags)
+    if settings.source is None and need_source:
+        raise ConfigError(f"{file}:1: source: missing; {_SOURCE_HINT}" if file else _SOURCE_HINT)
+    return settings
+
+
+_SOURCE_HINT = "give a source: --manifests PATH, --etcd URL, or source.manifests or source.etcd in -c FILE"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+
+
+def _section(field: Field, readers: Mapping[str, Read]) -> dict[str, Any]:
+    return section(field, readers, LATER)
+
+
+def _networks(field: Field) -> tuple[tuple[s.IPNetwork, str], ...]:
+    found: dict[s.IPNetwork, str] = {}
+    for key, node, value in pairs(field):
+        path = f"{field.path}[{json.dumps(key)}]"
+        network = parsed(s.parse_network)(Field(field.file, node, path))
+        if network in found:
+            raise field.refusal("given twice", path, node)
+        found[network] = parsed(s.parse_namespace)(Field(field.file, value, path))
+    return tuple(found.items())
+
+
+def _optional_host_port(text: str) -> s.HostPort | None:
+    return s.parse_host_port(text) if text else None
+
+
+def _prefix(text: str) -> str:
+    if not text.startswith("/") or text.endswith("/") or "//" in text:
+        raise ValueError(f"{text!r} must begin with '/' and not end with it, as /registry")
+    return text
+
+
+def _path(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("must name a file or folder")
+    return text
+
+
+def _etcd(field: Field) -> s.EtcdSource:
+    values = _section(field, _ETCD)
+    etcd = s.EtcdSource(**values)
+    _check_etcd(etcd, field.key_refusal)
+    return etcd
+
+
+def _check_etcd(etcd: s.EtcdSource, refusal: Callable[[str, str], ConfigError]) -> None:
+    secure = {url.startswith("https:") for url in etcd.endpoints}
+    if len(secure) > 1:
+        raise refusal("endpoints", "http and https are mixed; use one of them for all")
+    if secure == {False} and (etcd.ca or etcd.cert or etcd.key):
+        raise refusal("endpoints", "ca, cert and key need https:// endpoints")
+    if f"{etcd.skydns_prefix}/".startswith(f"{etcd.registry_prefix}/"):
+        raise refusal("skydns_prefix", f"must not be within registry_prefix {etcd.registry_prefix}")
+    if bool(etcd.cert) != bool(etcd.key):
+        raise refusal("key" if etcd.cert else "cert", "cert and key belong together; give both or neither")
+    if bool(etcd.username) != bool(etcd.password_file):
+        missing = "password_file" if etcd.username else "username"
+        raise refusal(missing, "username and password_file belong together; give both or neither")
+
+
+def _source(field: Field) -> s.ManifestSource | s.EtcdSource:
+    values: dict[str, s.ManifestSource | s.EtcdSource] = _section(field, _SOURCES)
+    if len(values) != 1:
+        at = list(values)[-1] if values else ""
+        raise field.refusal("give exactly one of manifests and etcd", node=field.key_node(at))
+    return next(iter(values.values()))
+
+
+def _manifests(field: Field) -> s.ManifestSource:
+    values = _section(field, {"path": parsed(_path)})
+    if "path" not in values:
+        raise field.refusal("missing; name a file or folder", field.child("path"))
+    return s.ManifestSource(**values)
+
+
+_SOURCES: dict[str, Read] = {"manifests": _manifests, "etcd": _etcd}
+
+
+def _settings(field: Field) -> s.Settings:
+    values = _section(field, _TOP)
+    settings = s.Settings(**{_RENAMED.get(key, key): value for key, value in values.items()})
+    if clash := _overlap(settings):
+        raise field.key_refusal("zone", clash)
+    return settings
+
+
+def _overlap(settings: s.Settings) -> str:
+    """Why the zone cannot stand beside the reverse zones; "" where it can."""
+    for reverse in settings.reverse_zones:
+        if f".{reverse}".endswith(f".{settings.zone}") or f".{settings.zone}".endswith(f".{reverse}"):
+            return f"{settings.zone} and the reverse zone {reverse} overlap; change one"
+    return ""
+
+
+def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
+    if flags.manifests and flags.etcd:
+        raise ConfigError("--manifests and --etcd are both given; keep exactly one")
+    if flags.manifests:
+        settings = replace(settings, source=s.ManifestSource(flags.manifests))
+    if flags.etcd:
+        settings = replace(settings, source=_etcd_flag(settings, flags.etcd))
+    if flags.zone:
+        settings = replace(settings, zone=flag("--zone", s.parse_domain, flags.zone))
+        if clash := _overlap(settings):
+            raise ConfigError(f"--zone: {clash}")
+    if flags.listen:
+        listen = tuple(flag("--listen", s.parse_host_port, text) for text in flags.listen)
+        settings = replace(settings, listen=tuple(dict.fromkeys(listen)))
+    return settings
+
+
+def _etcd_flag(settings: s.Settings, urls: tuple[str, ...]) -> s.EtcdSource:
+    """The flag's endpoints under whatever else the file says of etcd."""
+    endpoints = tuple(dict.fromkeys(flag("--etcd", s.parse_etcd_url, url) for url in urls))
+    base = settings.source if isinstance(settings.source, s.EtcdSource) else s.EtcdSource()
+    etcd = replace(base, endpoints=endpoints)
+    _check_etcd(etcd, lambda _, reason: ConfigError(f"--etcd: {reason}"))
+    return etcd
+
+
+def flag(name: str, parser: Callable[[str], T], text: str) -> T:
+    """The parsed value of a flag; ConfigError that names the flag."""
+    try:
+        return parser(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+_ETCD: dict[str, Read] = {
+    "endpoints": list_of(parsed(s.parse_etcd_url), may_be_empty=False),
+    **dict.fromkeys(("registry_prefix", "skydns_prefix"), parsed(_prefix)),
+    **dict.fromkeys(("ca", "cert", "key", "username", "password_file"), text_of),
+}
+_SEARCH: dict[str, Read] = {"enabled": boolean, "networks": _networks}
+_HTTP: dict[str, Read] = dict.fromkeys(("health", "ready", "metrics"), parsed(_optional_host_port))
+_TCP: dict[str, Read] = {"max_connections": number(1, 1_000_000), "idle_seconds": number(1, 3600)}
+_TOP: dict[str, Read] = {
+    "zone": parsed(s.parse_domain),
+    "listen": list_of(parsed(s.parse_host_port), may_be_empty=False),
+    "ttl": number(0, 3600),
+    "reverse_zones": list_of(parsed(s.parse_reverse_zone), may_be_empty=True),
+    "pods": choice(s.PodRecords),
+    "legacy_names": boolean,
+    "edns_size": number(512, 4096),
+    "source": _source,
+    "search": lambda field: s.SearchSettings(**_section(field, _SEARCH)),
+    "http": lambda field: s.HttpSettings(**_section(field, _HTTP)),
+    "tcp": lambda field: s.TcpSettings(**_section(field, _TCP)),
+    "logging": lambda field: _section(field, {"level": choice(s.LogLevel)}).get("level", s.LogLevel.INFO),
+}
+_RENAMED = {"ttl": "ttl_seconds", "edns_size": "edns_size_octets", "logging": "log_level"}

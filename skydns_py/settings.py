@@ -1,0 +1,193 @@
+"""The settings a command runs with: frozen, complete, their units in their names.
+
+``config`` reads them from a file and from flags.  The parsers here take one value's text and raise
+ValueError with a reason that says what to write instead.
+"""
+
+import enum
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME_PART = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_REVERSE_ROOTS = ("in-addr.arpa", "ip6.arpa")
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """An address to listen on: an IP address in canonical text and a port, 0 where the system chooses."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class PodRecords(enum.Enum):
+    """What answers ``1-2-3-4.NS.pod.ZONE``: nothing, any address, or only a known pod's address."""
+
+    DISABLED = "disabled"
+    INSECURE = "insecure"
+    VERIFIED = "verified"
+
+
+class LogLevel(enum.Enum):
+    """The least severe message that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSource:
+    """Objects from a file, or from a folder of files, relative to the working directory."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdSource:
+    """Objects from etcd. ``endpoints`` are URLs, all http or all https; "" stands for no file or name."""
+
+    endpoints: tuple[str, ...] = ("http://127.0.0.1:2379",)
+    registry_prefix: str = "/registry"
+    skydns_prefix: str = "/skydns"
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    username: str = ""
+    password_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Short names: whether they are expanded, and the namespaces of clients that are no pods."""
+
+    enabled: bool = True
+    networks: tuple[tuple[IPNetwork, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Where ``/health``, ``/ready`` and ``/metrics`` are served; None switches one off."""
+
+    health: HostPort | None = HostPort("127.0.0.1", 8080)
+    ready: HostPort | None = HostPort("127.0.0.1", 8181)
+    metrics: HostPort | None = HostPort("127.0.0.1", 9153)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSettings:
+    """Limits that keep strangers from holding every connection (RFC 7766 section 6.2.2 and 6.2.3)."""
+
+    max_connections: int = 1000
+    idle_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything ``skydns serve`` needs. ``source`` is None only for commands that ask for no source."""
+
+    zone: str = "cluster.local"
+    listen: tuple[HostPort, ...] = (HostPort("127.0.0.1", 5353), HostPort("::1", 5353))
+    ttl_seconds: int = 5
+    reverse_zones: tuple[str, ...] = _REVERSE_ROOTS
+    pods: PodRecords = PodRecords.VERIFIED
+    legacy_names: bool = True
+    edns_size_octets: int = 1232
+    source: ManifestSource | EtcdSource | None = None
+    search: SearchSettings = field(default_factory=SearchSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    tcp: TcpSettings = field(default_factory=TcpSettings)
+    log_level: LogLevel = LogLevel.INFO
+
+
+def parse_host_port(text: str) -> HostPort:
+    """``ADDR:PORT`` or ``[v6]:PORT``."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or (":" in host and not bracketed):
+        raise ValueError(f"{text!r} is not ADDR:PORT or [v6]:PORT, as in 127.0.0.1:53, 0.0.0.0:53 or [::]:53")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"{text!r}: the port must be a number from 0 to 65535")
+    address = parse_ip(host[1:-1] if bracketed else host)
+    if bracketed != (":" in address):
+        raise ValueError(f"{text!r}: brackets belong around an IPv6 address, and only there")
+    return HostPort(address, int(port))
+
+
+def parse_ip(text: str) -> str:
+    """The canonical text of an IPv4 or IPv6 address."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address; names are not looked up here") from None
+
+
+def parse_network(text: str) -> IPNetwork:
+    """A CIDR whose host bits are zero."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a network, as in 10.1.2.0/24") from None
+    if "/" not in text or str(network.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
+        raise ValueError(f"{text!r} names one address of a network; write {network}")
+    return network
+
+
+def parse_domain(text: str) -> str:
+    """A domain name below the root, lower-case and without the final dot (RFC 1035 section 2.3.4)."""
+    name = text.lower().removesuffix(".")
+    if not name.isascii():
+        raise ValueError(f"{text!r} is not ASCII; write its A-labels (xn--…)")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError(f"{text!r} is not a domain name")
+    return name
+
+
+def parse_reverse_zone(text: str) -> str:
+    """A domain name within in-addr.arpa or ip6.arpa."""
+    name = parse_domain(text)
+    if not any(name == root or name.endswith(f".{root}") for root in _REVERSE_ROOTS):
+        raise ValueError(f"{text!r} is not within in-addr.arpa or ip6.arpa")
+    return name
+
+
+def parse_namespace(text: str) -> str:
+    """A DNS label in lower case, as Kubernetes wants of a namespace (RFC 1123 section 2.1)."""
+    if not _DNS_LABEL.fullmatch(text):
+        raise ValueError(f"{text!r} is not a namespace: at most 63 of a-z, 0-9 and '-', the ends no '-'")
+    return text
+
+
+def parse_object_name(text: str) -> str:
+    """The name of a stored object: dotted parts in lower case, at most 253 octets, as Kubernetes has it."""
+    if len(text) > 253 or not all(_NAME_PART.fullmatch(part) for part in text.split(".")):
+        raise ValueError(f"{text!r} is not a name: dotted parts of a-z, 0-9 and '-', the ends of each no '-'")
+    return text
+
+
+def _rest(url: SplitResult) -> str:
+    return url._replace(scheme="", netloc="").geturl()
+
+
+def parse_etcd_url(text: str) -> str:
+    """``http://HOST:PORT`` or ``https://HOST:PORT``, without a path; an IPv6 host stands in brackets."""
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a URL: {error}") from None
+    if url.username is not None:
+        raise ValueError("no user in the URL; use source.etcd.username and password_file")
+    if url.scheme not in ("http", "https") or not host or not port or _rest(url) not in ("", "/"):
+        raise ValueError(f"{text!r} is not http://HOST:PORT or https://HOST:PORT")
+    return f"{url.scheme}://{f'[{host}]' if ':' in host else host}:{port}"

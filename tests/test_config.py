@@ -1,0 +1,280 @@
+"""Settings from a file and from flags: every default, every refusal with its file, line and key path."""
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skydns_py import config
+from skydns_py.config import Flags
+from skydns_py.errors import ConfigError
+from skydns_py.settings import (
+    EtcdSource,
+    HostPort,
+    HttpSettings,
+    LogLevel,
+    ManifestSource,
+    PodRecords,
+    SearchSettings,
+    Settings,
+    TcpSettings,
+    parse_host_port,
+)
+
+WHOLE = """\
+zone: Example.Org.
+listen: ["192.0.2.1:53", "[2001:DB8::1]:53"]
+ttl: 30
+reverse_zones: [10.in-addr.arpa]
+pods: insecure
+legacy_names: no
+edns_size: 4096
+source:
+  etcd:
+    endpoints: ["https://one.example:2379", "https://[2001:db8::2]:2379/"]
+    registry_prefix: /cluster
+    skydns_prefix: /names
+    ca: /etc/ca.pem
+    cert: /etc/cert.pem
+    key: /etc/key.pem
+    username: dns
+    password_file: /etc/password
+search:
+  enabled: false
+  networks: {"10.1.2.0/24": my-ns, "2001:db8:1::/48": other-ns}
+http:
+  health: ""
+  ready: "[::1]:81"
+  metrics: 0.0.0.0:0
+tcp: {max_connections: 7, idle_seconds: 3600}
+logging: {level: debug}
+"""
+
+
+def parse(text: str, flags: Flags = config.NO_FLAGS) -> Settings:
+    return config.parse(text, "skydns.yaml", flags, need_source=False)
+
+
+def refusal(text: str, flags: Flags = config.NO_FLAGS) -> str:
+    with pytest.raises(ConfigError) as refused:
+        parse(text, flags)
+    return str(refused.value)
+
+
+def test_an_empty_file_gives_the_documented_defaults() -> None:
+    assert parse("# nothing\n") == Settings(
+        zone="cluster.local",
+        listen=(HostPort("127.0.0.1", 5353), HostPort("::1", 5353)),
+        ttl_seconds=5,
+        reverse_zones=("in-addr.arpa", "ip6.arpa"),
+        pods=PodRecords.VERIFIED,
+        legacy_names=True,
+        edns_size_octets=1232,
+        source=None,
+        search=SearchSettings(enabled=True, networks=()),
+        http=HttpSettings(
+            health=HostPort("127.0.0.1", 8080),
+            ready=HostPort("127.0.0.1", 8181),
+            metrics=HostPort("127.0.0.1", 9153),
+        ),
+        tcp=TcpSettings(max_connections=1000, idle_seconds=10),
+        log_level=LogLevel.INFO,
+    )
+
+
+def test_every_key_is_read_and_normalised() -> None:
+    assert parse(WHOLE) == Settings(
+        zone="example.org",
+        listen=(HostPort("192.0.2.1", 53), HostPort("2001:db8::1", 53)),
+        ttl_seconds=30,
+        reverse_zones=("10.in-addr.arpa",),
+        pods=PodRecords.INSECURE,
+        legacy_names=False,
+        edns_size_octets=4096,
+        source=EtcdSource(
+            endpoints=("https://one.example:2379", "https://[2001:db8::2]:2379"),
+            registry_prefix="/cluster",
+            skydns_prefix="/names",
+            ca="/etc/ca.pem",
+            cert="/etc/cert.pem",
+            key="/etc/key.pem",
+            username="dns",
+            password_file="/etc/password",
+        ),
+        search=SearchSettings(
+            enabled=False,
+            networks=(
+                (ipaddress.ip_network("10.1.2.0/24"), "my-ns"),
+                (ipaddress.ip_network("2001:db8:1::/48"), "other-ns"),
+            ),
+        ),
+        http=HttpSettings(health=None, ready=HostPort("::1", 81), metrics=HostPort("0.0.0.0", 0)),
+        tcp=TcpSettings(max_connections=7, idle_seconds=3600),
+        log_level=LogLevel.DEBUG,
+    )
+
+
+def test_a_section_left_empty_keeps_its_defaults() -> None:
+    assert parse("http:\nsearch:\n  networks:\ntcp:\nlogging:\n") == Settings()
+
+
+HERE = Path(__file__).parent
+REFUSALS = [
+    (case["file"], case["refusal"])
+    for case in yaml.safe_load((HERE / "data/config-refusals.yaml").read_text(encoding="utf-8"))
+] + [
+    ("ttl: 5\n\tzone: x\n", "2: not YAML: found character '\\t' that cannot start any token"),
+    ("zone: a\0b", "1: not YAML: unacceptable character #x0000: special characters are not allowed"),
+    ('zone: "\\UFFFFFFFF"', "1: not YAML: an escape beyond Unicode"),
+    ("[" * 5000, "1: nested too deeply"),
+    ("tcp: {max_connections: 1_0}", "1: tcp.max_connections: must be a whole number from 1 to 1000000"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), REFUSALS, ids=[text[:40] for text, _ in REFUSALS])
+def test_a_refusal_names_file_line_and_key(text: str, expected: str) -> None:
+    assert refusal(text) == f"skydns.yaml:{expected}"
+
+
+@pytest.mark.parametrize("path", sorted(config.LATER))
+def test_a_key_of_a_later_version_is_refused_as_such(path: str) -> None:
+    *above, key = path.split(".")
+    lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate([*above, key])]
+    expected = f"skydns.yaml:{len(lines)}: {path}: not available in this version; remove it"
+    assert refusal("\n".join(lines)) == expected
+
+
+def test_every_key_of_the_design_is_read_or_named_as_later() -> None:
+    design = {
+        *(
+            "zone",
+            "listen",
+            "ttl",
+            "reverse_zones",
+            "pods",
+            "legacy_names",
+            "dataplane",
+            "source",
+            "snapshot",
+        ),
+        *("search", "forward", "stub_domains", "cache", "portal", "balancer", "http"),
+    }
+    assert design <= set(yaml.safe_load(WHOLE)) | config.LATER
+
+
+def test_every_key_is_documented() -> None:
+    documented = (HERE.parent / "docs/configuration.md").read_text(encoding="utf-8")
+    sections = {"source": {}, "search": config._SEARCH, "http": config._HTTP, "tcp": config._TCP}
+    paths = [key for key in config._TOP if key not in (*sections, "logging")]
+    paths += [f"{name}.{key}" for name, keys in sections.items() for key in keys]
+    paths += [f"source.etcd.{key}" for key in config._ETCD] + ["source.manifests.path", "logging.level"]
+    assert [path for path in paths if f"`{path}`" not in documented] == []
+
+
+def test_a_source_is_asked_for_where_a_command_needs_one() -> None:
+    hint = "give a source: --manifests PATH, --etcd URL, or source.manifests or source.etcd in -c FILE"
+    with pytest.raises(ConfigError) as refused:
+        config.parse("ttl: 5\n", "skydns.yaml")
+    assert str(refused.value) == f"skydns.yaml:1: source: missing; {hint}"
+    with pytest.raises(ConfigError) as refused:
+        config.load(None)
+    assert str(refused.value) == hint
+
+
+def test_flags_replace_what_the_file_says() -> None:
+    flags = Flags(manifests="demo", zone="Other.Example", listen=("0.0.0.0:53", "0.0.0.0:53"))
+    settings = parse(WHOLE, flags)
+    assert settings.source == ManifestSource("demo")
+    assert settings.zone == "other.example"
+    assert settings.listen == (HostPort("0.0.0.0", 53),)
+    assert settings.ttl_seconds == 30
+
+
+def test_the_etcd_flag_keeps_the_files_other_etcd_settings() -> None:
+    source = parse(WHOLE, Flags(etcd=("https://three.example:1",))).source
+    assert isinstance(source, EtcdSource)
+    assert source.endpoints == ("https://three.example:1",)
+    assert (source.username, source.registry_prefix) == ("dns", "/cluster")
+
+
+def test_the_etcd_flag_replaces_manifests_of_the_file() -> None:
+    settings = parse(
+        "source: {manifests: {path: demo}}", Flags(etcd=("http://a:1", "http://a:1/", "http://b:1"))
+    )
+    assert settings.source == EtcdSource(endpoints=("http://a:1", "http://b:1"))
+
+
+BOTH = "--manifests and --etcd are both given; keep exactly one"
+MIXED = "--etcd: http and https are mixed; use one of them for all"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (Flags(manifests="a", etcd=("http://a:1",)), BOTH),
+        (Flags(etcd=("a",)), "--etcd: 'a' is not http://HOST:PORT or https://HOST:PORT"),
+        (Flags(etcd=("http://a:1", "https://a:1")), MIXED),
+        (Flags(zone="a..b"), "--zone: 'a..b' is not a domain name"),
+        (Flags(zone="arpa"), "--zone: arpa and the reverse zone in-addr.arpa overlap; change one"),
+        (Flags(listen=("[::1]",)), "--listen: '[::1]' is not ADDR:PORT or [v6]:PORT, as in 127.0.0.1:53, "
+         "0.0.0.0:53 or [::]:53"),
+    ],
+)  # fmt: skip
+def test_a_bad_flag_is_refused_by_its_name(flags: Flags, expected: str) -> None:
+    assert refusal("", flags) == expected
+
+
+def test_a_broken_file_is_refused_even_where_a_flag_would_replace_the_value() -> None:
+    assert (
+        refusal("zone: a..b", Flags(zone="fine.example"))
+        == "skydns.yaml:1: zone: 'a..b' is not a domain name"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"zone: b\xfccher")
+    for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(ConfigError) as refused:
+            config.load(str(path))
+        assert str(refused.value) == f"{path}: {reason}"
+    with pytest.raises(ConfigError) as refused:
+        config.load(str(latin))
+    assert str(refused.value) == f"{latin}: not UTF-8 text"
+
+
+@given(st.ip_addresses(), st.integers(0, 65535))
+def test_an_address_to_listen_on_survives_its_text(address: object, port: int) -> None:
+    at = HostPort(str(address), port)
+    assert parse_host_port(str(at)) == at
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["1.2.3.4:53", "a.b"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.text() | st.sampled_from([*config._TOP, *config._ETCD, "etcd", "path"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.text() | VALUES.map(yaml.safe_dump))
+def test_any_text_gives_settings_or_one_line(text: str) -> None:
+    refused = ""
+    try:
+        parse(text)
+    except ConfigError as error:
+        refused = str(error)
+    assert refused == "" or refused.startswith("skydns.yaml:")
+    assert len(refused.splitlines()) <= 1
