@@ -1,0 +1,329 @@
+"""Objects from etcd: Kubernetes' registry and SkyDNS messages, listed and then watched.
+
+1. One daemon thread of ours blocks on etcd and drives ``listwatch``; the sink is called on the reactor's
+   thread only.  Between them stands ``_Handover``, which keeps the order, is bounded (the thread waits
+   when the reactor is behind) and gives the reactor a turn after each chunk.
+2. Values are decoded in the thread, so the reactor only applies what is ready.
+3. What the machine has counted as known must reach the sink: nothing between the two may fail.  A bad
+   value is refused alone, a lease that cannot be asked for counts as 0.  Should there be a bug all the
+   same, everything is passed on again.
+4. Order is kept for each prefix, hence for each key.  Across prefixes it is etcd's: revisions, but for a
+   watch that lags behind.  A state that joins kinds must not depend on which of two kinds comes first,
+   as with informers of the Kubernetes API.
+"""
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
+
+from skydns_py.cluster import decode_skydns, registry
+from skydns_py.cluster.objects import ClusterObject, Event, Kind, Ref, Removal, Upsert
+from skydns_py.errors import DecodeError, StoreError
+from skydns_py.sources import Sink
+from skydns_py.sources.etcd_client import (
+    Batch,
+    Compacted,
+    Connection,
+    EtcdSettings,
+    RpcError,
+    Stream,
+    Timing,
+    describe,
+)
+from skydns_py.sources.listwatch import Change, ListPage, ListWatch, OpenWatch, Put, Wait
+
+__all__ = ["EtcdSettings", "EtcdSource", "Timing"]
+
+log = logging.getLogger("skydns")
+
+WAITING = 5000
+"""Events that may wait for the reactor, some 5 MB, before the thread stops reading from etcd."""
+CHUNK_SECONDS = 0.01
+"""What the reactor gives the sink at a time; a chunk is made smaller or larger to fit."""
+SMALLEST_CHUNK, LARGEST_CHUNK = 10, 500
+LEASES = 65_536
+"""Leases whose time is remembered, some 10 MB; whoever may write to etcd can fill it, and no more."""
+REASONS = 32
+"""Different reasons told during one loss, so that a text that always differs does not fill the log."""
+
+Item = Event | Callable[[], None]
+_PAGE = 500
+
+
+class Reactor(Protocol):
+    """What is used of Twisted's reactor."""
+
+    def callFromThread(self, function: Callable[[], object]) -> object:  # noqa: N802 -- Twisted's name
+        """Run it soon on the reactor's thread; the one method that other threads may call."""
+
+    def callLater(self, seconds: float, function: Callable[[], object]) -> object:  # noqa: N802 -- Twisted's
+        """Run it after so many seconds."""
+
+    def seconds(self) -> float:
+        """A clock that only goes forward."""
+
+
+class EtcdSource:
+    """A ``Source`` that follows etcd. ``settings`` are as in the configuration; retries for ever."""
+
+    def __init__(
+        self, settings: EtcdSettings, sink: Sink, reactor: Reactor, timing: Timing | None = None
+    ) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._timing = timing or Timing()
+        self._handover = _Handover(sink, reactor)
+        self._prefixes = _prefixes(settings)
+        self._machine = ListWatch(self._prefixes, random.random, _PAGE)
+        self._leases: dict[int, int] = {}
+        self._turn = 0
+        self._told: set[str] = set()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="skydns-etcd", daemon=True)
+
+    def start(self) -> None:
+        """See ``Source.start``."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """See ``Source.stop``; the thread ends soon after."""
+        self._stopping.set()
+        self._handover.close()
+        self._disconnect()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._step()
+            except Compacted:
+                self._machine.compacted()
+            except (RpcError, StoreError, OSError) as error:
+                self._lose(error)
+            except Exception as error:
+                self._stumble(error)
+        self._disconnect()
+
+    def _step(self) -> None:
+        action = self._machine.next()
+        if isinstance(action, Wait):
+            self._stopping.wait(action.seconds)
+            self._machine.waited()
+        elif isinstance(action, ListPage):
+            self._list(action)
+        else:
+            self._watch(action)
+
+    def _list(self, action: ListPage) -> None:
+        connection = self._connected()
+        page = connection.page(action)
+        changes = self._machine.page(page.entries, page.origin, page.token)
+        if isinstance(following := self._machine.next(), ListPage):
+            connection.ask_ahead(following)
+        self._deliver(changes)
+        if not self._machine.listing:
+            self._synced()
+
+    def _watch(self, action: OpenWatch) -> None:
+        connection = self._connected()
+        origin = connection.origin(self._prefixes[0])
+        self._machine.confirm(origin)
+        if self._machine.listing:
+            return
+        stream = connection.watch(action)
+        try:
+            self._follow(stream, origin.revision)
+        finally:
+            stream.close()
+
+    def _follow(self, stream: Stream, revision: int) -> None:
+        asked = False
+        for batch in stream:
+            if batch is not None:
+                self._take(batch)
+                continue
+            self._machine.opened()
+            if self._told and not asked and self._machine.behind(revision):
+                asked = True
+                stream.ask_progress()
+            elif self._told:
+                self._synced()
+
+    def _take(self, batch: Batch) -> None:
+        if batch.events:
+            self._deliver(self._machine.events(batch.prefix, batch.events))
+        else:
+            self._machine.progress(batch.prefix, batch.revision)
+
+    def _synced(self) -> None:
+        self._told.clear()
+        self._handover.send([self._sink.synced])
+
+    def _url(self) -> str:
+        return self._settings.endpoints[self._turn % len(self._settings.endpoints)]
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            connection = Connection(self._settings, self._url(), self._timing)
+            with self._lock:
+                self._connection = connection
+            if self._stopping.is_set():
+                connection.close()
+            connection.log_in()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _lose(self, error: Exception) -> None:
+        """Say so, once for each reason, and go on with the next endpoint after a wait."""
+        self._disconnect()
+        reason = describe(error, self._url(), self._settings)
+        self._turn += 1
+        self._machine.failed()
+        if reason not in self._told and len(self._told) < REASONS and not self._stopping.is_set():
+            self._told.add(reason)
+            self._handover.send([partial(self._sink.lost, reason)])
+
+    def _stumble(self, error: Exception) -> None:
+        """Rule 3: this should not have happened; have everything passed on again."""
+        if self._stopping.is_set():
+            return
+        log.exception("following etcd failed in an unforeseen way; listing again")
+        self._lose(StoreError(f"{type(error).__name__}: {error}"))
+        self._machine.restart()
+
+    def _deliver(self, changes: Sequence[Change]) -> None:
+        wanted = {change.lease for change in changes if isinstance(change, Put) and self._is_leased(change)}
+        seconds = self._lease_seconds(wanted) if wanted else {}
+        items = (self._item(change, seconds) for change in changes)
+        self._handover.send([item for item in items if item is not None])
+
+    def _is_leased(self, put: Put) -> bool:
+        return bool(put.lease) and put.key.startswith(_below(self._settings.skydns_prefix))
+
+    def _lease_seconds(self, wanted: set[int]) -> dict[int, int]:
+        self._leases.update(self._connected().lease_seconds(wanted - self._leases.keys()))
+        found = {lease: self._leases.get(lease, 0) for lease in wanted}
+        while len(self._leases) > LEASES:
+            del self._leases[next(iter(self._leases))]
+        return found
+
+    def _item(self, change: Change, seconds: dict[int, int]) -> Item | None:
+        """The event that a change amounts to, a refusal, or None where the key holds no known kind."""
+        key = change.key.decode(errors="backslashreplace")
+        try:
+            ref = self._ref(change.key.decode())
+            if ref is None or not isinstance(change, Put):
+                return Removal(ref) if ref else None
+            return Upsert(_decode(ref, change, seconds))
+        except DecodeError as error:
+            return partial(self._sink.refused, key, str(error))
+        except UnicodeDecodeError:
+            return partial(self._sink.refused, key, "the key is not UTF-8 text")
+        except Exception as error:
+            return partial(self._sink.refused, key, f"cannot be read: {type(error).__name__}: {error}")
+
+    def _ref(self, key: str) -> Ref | None:
+        skydns = self._settings.skydns_prefix
+        if not skydns or not key.startswith(f"{skydns}/"):
+            return registry.parse_key(key, self._settings.registry_prefix)
+        path = decode_skydns.parse_path(key, skydns)
+        return Ref(Kind.RECORD, "", path) if path is not None else None
+
+
+class _Handover:
+    """Carries events, and calls of the sink's other methods, from one thread to the reactor, in order."""
+
+    def __init__(self, sink: Sink, reactor: Reactor) -> None:
+        self._sink = sink
+        self._reactor = reactor
+        self._items: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._scheduled = False
+        self._chunk = SMALLEST_CHUNK
+
+    def send(self, items: Iterable[Item]) -> None:
+        """Called by the thread; waits while the reactor is behind."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or len(self._items) < WAITING)
+            self._items.extend(items)
+            if self._closed or self._scheduled or not self._items:
+                return
+            self._scheduled = True
+        self._reactor.callFromThread(self._deliver)
+
+    def close(self) -> None:
+        """Called on the reactor's thread: nothing is delivered from now on."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _deliver(self) -> None:
+        events, call = self._take()
+        started = self._reactor.seconds()
+        try:
+            self._tell(events, call)
+        except Exception:
+            log.exception("the sink failed")
+        self._fit(len(events), self._reactor.seconds() - started)
+        with self._changed:
+            self._scheduled = bool(self._items) and not self._closed
+            self._changed.notify_all()
+        if self._scheduled:
+            self._reactor.callLater(0, self._deliver)
+
+    def _take(self) -> tuple[list[Event], Callable[[], None] | None]:
+        """The events that are next, at most a chunk of them; or, where a call is next, that."""
+        events = list[Event]()
+        with self._changed:
+            while self._items and len(events) < self._chunk:
+                item = self._items.popleft()
+                if isinstance(item, Upsert | Removal):
+                    events.append(item)
+                elif events:
+                    self._items.appendleft(item)
+                    break
+                else:
+                    return events, item
+        return events, None
+
+    def _tell(self, events: list[Event], call: Callable[[], None] | None) -> None:
+        if self._closed:
+            return
+        if call is not None:
+            call()
+        elif events:
+            self._sink.apply(events)
+
+    def _fit(self, count: int, seconds: float) -> None:
+        if seconds > CHUNK_SECONDS:
+            self._chunk = max(self._chunk // 2, SMALLEST_CHUNK)
+        elif count == self._chunk and seconds < CHUNK_SECONDS / 2:
+            self._chunk = min(self._chunk * 2, LARGEST_CHUNK)
+
+
+def _decode(ref: Ref, put: Put, seconds: dict[int, int]) -> ClusterObject:
+    if ref.kind is Kind.RECORD:
+        return decode_skydns.decode(ref.name, put.value, seconds.get(put.lease, 0))
+    return registry.decode(ref, put.value)
+
+
+def _prefixes(settings: EtcdSettings) -> tuple[bytes, ...]:
+    """What is listed and watched; a prefix that is "" leaves its half out."""
+    root = _below(settings.registry_prefix)
+    kinds = [root + relative.encode() for relative in registry.PREFIXES] if settings.registry_prefix else []
+    return (*kinds, *([_below(settings.skydns_prefix)] if settings.skydns_prefix else []))
+
+
+def _below(prefix: str) -> bytes:
+    return prefix.encode() + b"/"
