@@ -1,0 +1,1 @@
+"""What names the cluster has, and which RRsets each owns."""
