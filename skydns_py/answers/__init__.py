@@ -1,0 +1,1 @@
+"""From a question's octets to an answer's."""

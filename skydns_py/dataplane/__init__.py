@@ -1,0 +1,1 @@
+"""The table of packed answers and the hot path that serves from it."""
