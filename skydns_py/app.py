@@ -1,0 +1,131 @@
+"""The server put together: a source feeds the table, the sockets answer from it.
+
+Follow one query: ``udp.Port`` → ``PureTable.answer``, or ``Handler`` → ``Responder`` → ``look_up``.
+"""
+
+import gc
+import logging
+import sys
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+
+from skydns_py import settings as given
+from skydns_py.dataplane.counters import Counters
+from skydns_py.errors import ConfigError
+from skydns_py.feed import Feed
+from skydns_py.ops.metrics import page
+from skydns_py.ops.pages import Answer, Site
+from skydns_py.server.handler import Handler
+from skydns_py.server.listen import Pair, open_pairs, own_addresses
+from skydns_py.server.tcp import StreamFactory
+from skydns_py.server.udp import Port
+from skydns_py.sources import Source
+from skydns_py.sources.etcd import EtcdSource
+from skydns_py.sources.manifests import ManifestSource
+from skydns_py.zone.names import from_text
+from skydns_py.zone.settings import Pods, ZoneSettings
+
+log = logging.getLogger("skydns")
+
+BACKLOG = 1024
+"""TCP connections that may wait to be accepted."""
+
+
+class Server:
+    """Everything that ``skydns serve`` runs; raises ConfigError where it cannot be set up."""
+
+    def __init__(self, found: given.Settings, reactor: Any) -> None:
+        self._settings = found
+        self._reactor = reactor
+        self.counters = Counters()
+        networks = dict(found.search.networks) if found.search.enabled else None
+        self.feed = Feed(zone_settings(found), found.edns_size_octets, networks, reactor)
+        handler = Handler(self.feed.responder, self.counters)
+        limits = found.tcp
+        factory = StreamFactory(handler, self.counters, limits.max_connections, limits.idle_seconds)
+        addresses = [(place.host, place.port) for place in found.listen]
+        self.pairs: list[Pair] = open_pairs(addresses, factory, reactor, BACKLOG)
+        self._ports = [Port(pair.udp, self.feed.answer, handler, self.counters) for pair in self.pairs]
+        self._pages = self._listen_http()
+        self._source = self._make_source()
+
+    def start(self) -> None:
+        """Answer, and follow the source."""
+        for port in self._ports:
+            port.start(self._reactor)
+        places = ", ".join(
+            f"[{p.host}]:{p.port}" if ":" in p.host else f"{p.host}:{p.port}" for p in self.pairs
+        )
+        log.info("answering on %s (UDP and TCP)", places)
+        self._source.start()
+
+    def stop(self) -> None:
+        """Follow the source no more and close every socket."""
+        self._source.stop()
+        for port in self._ports:
+            port.stop(self._reactor)
+        for listening in (*(pair.tcp for pair in self.pairs), *self._pages):
+            listening.stopListening()
+
+    def _make_source(self) -> Source:
+        source = self._settings.source
+        if isinstance(source, given.ManifestSource):
+            return ManifestSource(source.path, self.feed, self._reactor)
+        assert source is not None, "serve asks for a source"
+        return EtcdSource(source, self.feed, self._reactor)
+
+    def _listen_http(self) -> list[Any]:
+        """The pages, those on one address together. A default address that is taken is done without."""
+        http, default = self._settings.http, given.HttpSettings()
+        wanted = {"health": self._health, "ready": self._ready, "metrics": self._metrics}
+        places: dict[given.HostPort, dict[str, Answer]] = {}
+        for name, answer in wanted.items():
+            if (place := getattr(http, name)) is not None:
+                places.setdefault(place, {})[name] = answer
+        listening = []
+        for place, pages in places.items():
+            try:
+                listening.append(self._reactor.listenTCP(place.port, Site(pages), interface=place.host))
+            except CannotListenError as error:
+                names = ", ".join(f"/{name}" for name in pages)
+                if place not in (default.health, default.ready, default.metrics):
+                    raise ConfigError(f"cannot serve {names} on {place}: {error.socketError}") from None
+                log.warning("not serving %s: %s is taken; set http.%s", names, place, next(iter(pages)))
+        return listening
+
+    def _health(self) -> tuple[int, str]:
+        return 200, "OK\n"
+
+    def _ready(self) -> tuple[int, str]:
+        return (200, "OK\n") if self.feed.status.synced else (503, "the source has not synced yet\n")
+
+    def _metrics(self) -> tuple[int, str]:
+        return 200, page(self.feed.status, self.counters)
+
+
+def zone_settings(found: given.Settings) -> ZoneSettings:
+    """The zone's part of the settings."""
+    return ZoneSettings(
+        name=from_text(found.zone),
+        ttl=found.ttl_seconds,
+        reverse_zones=tuple(from_text(zone) for zone in found.reverse_zones),
+        pods=Pods(found.pods.value),
+        legacy_names=found.legacy_names,
+        own_addresses=own_addresses([place.host for place in found.listen]),
+    )
+
+
+def run(found: given.Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. Raises ConfigError where that cannot start."""
+    from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
+
+    level = getattr(logging, found.log_level.name)
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s")
+    gc.set_threshold(50_000, 20, 100)  # the first list makes a million objects that all stay
+    server = Server(found, reactor)
+    running: Any = reactor
+    running.callWhenRunning(server.start)
+    running.addSystemEventTrigger("before", "shutdown", server.stop)
+    running.run()
+    return 0
