@@ -1,0 +1,104 @@
+"""Effective settings, printed so that they can be read again."""
+
+import ipaddress
+from collections.abc import Callable
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skydns_py import config
+from skydns_py.cli.check_config import effective
+from skydns_py.settings import (
+    EtcdSource,
+    HostPort,
+    HttpSettings,
+    LogLevel,
+    ManifestSource,
+    PodRecords,
+    SearchSettings,
+    Settings,
+    TcpSettings,
+)
+from tests.cli.conftest import Run
+
+ADDRESSES = st.builds(HostPort, st.ip_addresses().map(str), st.integers(0, 65535))
+PATHS = st.text(min_size=1).filter(lambda text: "\0" not in text)
+ETCD = st.builds(
+    EtcdSource,
+    endpoints=st.lists(
+        st.sampled_from(["https://a:1", "https://[2001:db8::1]:2379", "https://10.0.0.1:2379"]),
+        min_size=1,
+        unique=True,
+    ).map(tuple),
+    registry_prefix=st.sampled_from(["/registry", "/a/b"]),
+    skydns_prefix=st.sampled_from(["/skydns", "/true"]),
+    ca=st.text(),
+    cert=st.just("on"),
+    key=st.just("null"),
+    username=st.just("1"),
+    password_file=PATHS,
+)
+NETWORKS = st.lists(
+    st.tuples(
+        st.sampled_from(["0.0.0.0/0", "10.1.0.0/16", "::/0", "2001:db8::/32"]).map(ipaddress.ip_network),
+        st.sampled_from(["a", "no", "1", "my-ns"]),
+    ),
+    unique_by=lambda pair: pair[0],
+).map(tuple)
+SETTINGS = st.builds(
+    Settings,
+    zone=st.sampled_from(["cluster.local", "a", "1.2", "xn--bcher-kva.example"]),
+    listen=st.lists(ADDRESSES, min_size=1, unique=True).map(tuple),
+    ttl_seconds=st.integers(0, 3600),
+    reverse_zones=st.lists(st.sampled_from(["in-addr.arpa", "0.d.f.ip6.arpa"]), unique=True).map(tuple),
+    pods=st.sampled_from(PodRecords),
+    legacy_names=st.booleans(),
+    edns_size_octets=st.integers(512, 4096),
+    source=ETCD | st.builds(ManifestSource, PATHS),
+    search=st.builds(SearchSettings, enabled=st.booleans(), networks=NETWORKS),
+    http=st.builds(HttpSettings, *[st.none() | ADDRESSES] * 3),
+    tcp=st.builds(TcpSettings, st.integers(1, 1_000_000), st.integers(1, 3600)),
+    log_level=st.sampled_from(LogLevel),
+)
+
+
+@given(SETTINGS)
+def test_printed_settings_are_read_as_the_same_settings(settings: Settings) -> None:
+    assert config.parse(effective(settings), "effective.yaml") == settings
+
+
+def test_defaults_are_printed_with_what_the_file_says(
+    skydns: Run, manifest: Callable[[str, str], str]
+) -> None:
+    done = skydns("check-config", manifest("s.yaml", "ttl: 30\nsource: {manifests: {path: demo}}\n"))
+    assert (done.code, done.err) == (0, [])
+    assert yaml.safe_load(done.text) == {
+        "zone": "cluster.local",
+        "listen": ["127.0.0.1:5353", "[::1]:5353"],
+        "ttl": 30,
+        "reverse_zones": ["in-addr.arpa", "ip6.arpa"],
+        "pods": "verified",
+        "legacy_names": True,
+        "edns_size": 1232,
+        "source": {"manifests": {"path": "demo"}},
+        "search": {"enabled": True, "networks": {}},
+        "http": {"health": "127.0.0.1:8080", "ready": "127.0.0.1:8181", "metrics": "127.0.0.1:9153"},
+        "tcp": {"max_connections": 1000, "idle_seconds": 10},
+        "logging": {"level": "info"},
+    }
+
+
+def test_the_output_is_a_config_whose_output_is_the_same(
+    skydns: Run, manifest: Callable[[str, str], str]
+) -> None:
+    first = skydns("check-config", manifest("a.yaml", "source: {etcd: {username: me, password_file: p}}"))
+    again = skydns("check-config", manifest("b.yaml", first.text))
+    assert (again.code, again.out) == (0, first.out)
+
+
+def test_a_bad_file_prints_nothing_and_exits_2(skydns: Run, manifest: Callable[[str, str], str]) -> None:
+    path = manifest("s.yaml", "ttl: 5\nforward: {}\n")
+    done = skydns("check-config", path)
+    assert (done.code, done.out) == (2, [])
+    assert done.err == [f"skydns: {path}:2: forward: not available in this version; remove it"]
