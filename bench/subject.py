@@ -1,0 +1,68 @@
+"""This server, started as a user would start it, with etcd as its source."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import ask, cluster
+from bench.process import Process, free_port
+
+_LOOPBACK = "127.0.0.0/8"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Start and memory: seconds from process start to ready and to a right answer, resident octets.
+
+    ``rss_bytes`` and its peak are taken when ready, ``loaded_rss_bytes`` after the queries, 0 without any.
+    """
+
+    services: int
+    ready_seconds: float
+    answer_seconds: float
+    rss_bytes: int
+    peak_rss_bytes: int
+    loaded_rss_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The running server, the port it answers on, and what it cost to get there."""
+
+    process: Process
+    port: int
+    footprint: Footprint
+
+
+@contextmanager
+def running(folder: Path, etcd_url: str, services: int, seconds: float = 300) -> Iterator[Subject]:
+    """``skydns serve`` on core 0, ready to answer for ``services`` Services in etcd."""
+    port, ready = free_port(), free_port()
+    config = folder / "skydns.json"
+    config.write_text(json.dumps(_settings(port, ready, etcd_url)))
+    command = [sys.executable, "-m", "skydns_py", "serve", "-c", str(config)]
+    with Process(command, folder / "skydns.log") as process:
+        ready_seconds = process.wait_until(lambda: ask.is_well(ready, "/ready"), seconds)
+        last = services - 1
+        answer_seconds = process.wait_until(lambda: ask.serves(port, "A", last, services), seconds)
+        memory = process.rss_bytes(), process.peak_rss_bytes()
+        yield Subject(process, port, Footprint(services, ready_seconds, answer_seconds, *memory))
+
+
+def _settings(port: int, ready: int, etcd_url: str) -> dict[str, object]:
+    """The configuration file, as JSON, which is YAML too."""
+    return {
+        "zone": cluster.ZONE,
+        "listen": [f"127.0.0.1:{port}"],
+        "ttl": cluster.TTL,
+        "source": {"etcd": {"endpoints": [etcd_url]}},
+        "search": {"networks": {_LOOPBACK: cluster.namespace(0)}},
+        "http": {
+            "ready": f"127.0.0.1:{ready}",
+            "health": f"127.0.0.1:{free_port()}",
+            "metrics": f"127.0.0.1:{free_port()}",
+        },
+    }

@@ -1,0 +1,1 @@
+"""Whole programs: network namespaces, glibc, dig."""
