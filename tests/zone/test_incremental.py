@@ -6,6 +6,7 @@ lazily or not.  In between names are asked for, so that lazy ones come from a cl
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -93,16 +94,14 @@ def ask(name: bytes) -> Step:
     return step
 
 
-steps = st.lists(
-    st.one_of(
-        objects.map(upsert),
-        st.integers(0, 20).map(remove),
-        st.builds(publish, st.integers(1, 4), st.booleans()),
-        st.sampled_from(ASKED).map(ask),
-    ),
-    min_size=10,  # else Hypothesis draws five on the average
-    max_size=40,
-)
+events = objects.map(upsert) | objects.map(upsert) | st.integers(0, 20).map(remove)
+rounds = st.tuples(
+    events,
+    st.lists(events, max_size=2).map(tuple),
+    st.builds(publish, st.integers(1, 4), st.booleans()),
+    st.sampled_from(ASKED).map(ask),
+).map(lambda parts: (parts[0], *parts[1], *parts[2:]))
+steps = st.lists(rounds, min_size=3, max_size=12).map(lambda found: list(chain.from_iterable(found)))
 modes = st.sampled_from(Pods)
 
 
