@@ -70,14 +70,21 @@ class Result:
         return b"".join(self.parts)
 
 
-def look_up(directory: Directory, name: bytes, rdtype: int, candidates: Iterable[bytes], turn: int) -> Result:
-    """Answer ``name`` and ``rdtype``.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is looked up. ``turn`` rotates addresses; beyond ``most`` octets nothing of the answer is sent."""
 
-    ``candidates`` are what the name may stand for where it is in no zone served, best first; ``turn`` rotates
-    addresses.
-    """
+    name: bytes
+    rdtype: int
+    turn: int
+    most: int
+
+
+def look_up(directory: Directory, asked: Asked, candidates: Iterable[bytes]) -> Result:
+    """Answer what is asked; ``candidates`` are what a name outside our zones may stand for, best first."""
+    name = asked.name
     result = Result(Outcome.OUTSIDE, at=HEADER + len(name) + 4)
-    walk = _Walk(directory, rdtype, turn, result)
+    walk = _Walk(directory, asked, result)
     if directory.zone_of(name) is not None:
         walk.follow(name, HEADER)
         return result
@@ -94,8 +101,7 @@ class _Walk:
     """The walk from one name along its aliases, adding to ``result`` on the way."""
 
     directory: Directory
-    rdtype: int
-    turn: int
+    asked: Asked
     result: Result
 
     def follow(self, name: bytes, owner: int) -> None:
@@ -123,13 +129,14 @@ class _Walk:
         self._end(name, Outcome.NODATA, owner)
 
     def _chosen(self, node: Node) -> Answer | None:
-        any_type = next(iter(node.values()), None) if self.rdtype == ANY else None
-        return node.get(self.rdtype) or any_type
+        any_type = next(iter(node.values()), None) if self.asked.rdtype == ANY else None
+        return node.get(self.asked.rdtype) or any_type
 
     def _add(self, found: Answer, name: bytes, owner: int) -> None:
         delta = self.result.at - (HEADER + len(name) + 4)
-        body = rebase(rotated(found, self.turn), owner, delta)
-        self.result.add(body, found.answers, found.additionals)
+        body = rotated(found, self.asked.turn)
+        moved = body if owner == HEADER else rebase(body, owner, delta, self.asked.most)
+        self.result.add(moved, found.answers, found.additionals)
 
     def _end(self, name: bytes, outcome: Outcome, owner: int) -> None:
         """End without data: the SOA of the zone the last name lies in (RFC 2308), none outside our zones."""

@@ -101,14 +101,18 @@ def split(body: bytes) -> Iterator[tuple[int, int, int]]:
         yield start, owner_end, at
 
 
-def rebase(body: bytes, owner: int, delta: int) -> bytes:
+def rebase(body: bytes, owner: int, delta: int, most: int = 65535) -> bytes:
     """``body`` moved ``delta`` octets further into a packet, its answers owned by the name at ``owner``.
 
     Rule 3 makes this a walk over the owners: pointers to the question become pointers to ``owner``, any
-    other moves along.
+    other moves along.  Beyond ``most`` octets, which will not be sent, nothing is changed: a Service with
+    thousands of endpoints costs a datagram no more than what fits.
     """
     parts = []
     for start, owner_end, end in split(body):
+        if start > most:
+            parts.append(body[start:])
+            break
         pointer = int.from_bytes(body[start:owner_end]) if body[start] >= 0xC0 else 0
         if pointer == QUESTION_POINTER:
             parts += [(0xC000 | owner).to_bytes(2), body[owner_end:end]]

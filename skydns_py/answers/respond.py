@@ -7,7 +7,7 @@ import itertools
 import struct
 from dataclasses import dataclass, field
 
-from skydns_py.answers.lookup import Directory, Outcome, Result, look_up
+from skydns_py.answers.lookup import Asked, Directory, Outcome, Result, look_up
 from skydns_py.answers.packed import HEADER, split
 from skydns_py.answers.query import AA, OPCODE, QR, RD, TC, Query, check, is_silent, parse
 from skydns_py.answers.search import SearchPath
@@ -20,6 +20,9 @@ LARGEST = 65535
 
 NOT_READY = struct.pack("!3H", 15, 2, 14)
 """The EDNS option that says why: Extended DNS Error 14, Not Ready (RFC 8914 section 4.15)."""
+
+SPREAD = 0x9E3779B1
+"""Scatters the turns of one counter, so that clients who ask for A and AAAA in turn see every address."""
 
 _RCODES = {
     Outcome.ANSWER: NOERROR,
@@ -61,7 +64,9 @@ class Responder:
         if not self.ready and self._may_be_ours(query.name):
             return self._reply(query, SERVFAIL, Result(Outcome.OUTSIDE), stream, NOT_READY)
         candidates = self.search.candidates(query.name, client) if self.search else ()
-        result = look_up(self.directory, query.name, query.rdtype, candidates, next(self.turns))
+        turn = next(self.turns) * SPREAD >> 16
+        asked = Asked(query.name, query.rdtype, turn, self._limit(query, stream))
+        result = look_up(self.directory, asked, candidates)
         return self._reply(query, _RCODES[result.outcome], result, stream)
 
     def _may_be_ours(self, name: bytes) -> bool:
@@ -71,12 +76,16 @@ class Responder:
 
     def _reply(self, query: Query, rcode: int, result: Result, stream: bool, option: bytes = b"") -> bytes:
         opt = self._opt(query, rcode, option)
-        limit = LARGEST if stream else min(query.payload, self.edns_size)
-        truncated = _fit(result, limit - HEADER - len(query.question) - len(opt))
+        room = self._limit(query, stream) - HEADER - len(query.question) - len(opt)
+        truncated = _fit(result, room)
         authoritative = AA if rcode in (NOERROR, NXDOMAIN) else 0
         flags = QR | authoritative | (TC if truncated else 0) | query.flags & RD | rcode & 15
         counts = (1, result.answers, result.authorities, result.additionals + bool(opt))
         return struct.pack("!6H", query.ident, flags, *counts) + query.question + result.body + opt
+
+    def _limit(self, query: Query, stream: bool) -> int:
+        """Octets that the reply may have."""
+        return LARGEST if stream else min(query.payload, self.edns_size)
 
     def _opt(self, query: Query, rcode: int, option: bytes) -> bytes:
         """Our OPT record where the client sent one, and only there (RFC 6891 section 6.1.1)."""
@@ -101,13 +110,17 @@ def _fit(result: Result, room: int) -> bool:
     body = result.body
     if len(body) <= room:
         return False
-    records = list(split(body))
-    kinds = [body[start : owner_end + 2] for start, owner_end, _ in records]
+    ends, kinds = [0], [b""]
+    for start, owner_end, end in split(body):
+        kinds.append(body[start : owner_end + 2])
+        if end > room:
+            break
+        ends.append(end)
     needed = result.answers + result.authorities
-    keep = sum(end <= room for _, _, end in records)
-    while needed < keep < len(records) and kinds[keep - 1] == kinds[keep]:
+    keep = len(ends) - 1
+    while needed < keep and kinds[keep] == kinds[-1]:
         keep -= 1
-    result.parts = [body[: records[keep - 1][2] if keep else 0]]
+    result.parts = [body[: ends[keep]]]
     result.additionals = max(0, keep - needed)
     truncated = keep < needed
     if truncated:

@@ -16,7 +16,7 @@
 
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from skydns_py.cluster.objects import Address, Pod
 from skydns_py.zone.names import MAX_NAME, from_labels, labels
@@ -45,6 +45,10 @@ class Clients:
                 for address in pod.addresses:
                     self._count(pod, address, step)
 
+    def is_known(self, address: Address) -> bool:
+        """Whether some live pod has the address, its own or its host's."""
+        return address in self._claims or address in self._guests
+
     def namespace(self, address: Address) -> str | None:
         """The namespace of the client at ``address``, or None where it is unknown or ambiguous."""
         claims = self._claims.get(address)
@@ -72,11 +76,11 @@ class Clients:
 class SearchPath:
     """Which names a short name may stand for."""
 
-    def __init__(self, zone: bytes, clients: Clients, is_top_level: Callable[[bytes], bool]) -> None:
-        """``zone`` is a wire name; ``is_top_level`` tells real top-level domains by their label."""
+    def __init__(self, zone: bytes, clients: Clients, top_level: Collection[bytes]) -> None:
+        """``zone`` is a wire name; ``top_level`` are the real top-level domains, as labels."""
         self._everyone = (from_labels("svc", base=zone), zone)
         self._clients = clients
-        self._is_top_level = is_top_level
+        self._taken = frozenset(top_level) | RESERVED
 
     def candidates(self, name: bytes, client: Address) -> Iterator[bytes]:
         """The names that ``name`` (a wire name outside every zone served) may stand for, in order."""
@@ -99,4 +103,4 @@ class SearchPath:
         """Whether a name is the world's, whatever the cluster has (rule 4)."""
         if len(parts) == 1:
             return parts[0] == b"localhost"
-        return parts[-1] in RESERVED or self._is_top_level(parts[-1])
+        return parts[-1] in self._taken

@@ -7,7 +7,8 @@
 3. An ExternalName Service owns one CNAME.
 4. An endpoint's name is its hostname, else its address with dashes.
 5. SRV at a Service's own name lists every port, named or not: in no schema, but clients use it.
-6. The weight of an SRV record is 100 shared by all records the same question finds, counted before equal
+6. A name that would pass 255 octets below a long zone is left out (RFC 1035 section 2.3.4).
+7. The weight of an SRV record is 100 shared by all records the same question finds, counted before equal
    ones are merged, and at least 1: what clusters have answered for years.
 """
 
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 from skydns_py.cluster.objects import Endpoint, EndpointPort, ServicePort
 from skydns_py.cluster.state import ServiceView
-from skydns_py.zone.names import MAX_LABEL, from_labels, from_text, ip_label
+from skydns_py.zone.names import MAX_LABEL, MAX_NAME, from_labels, from_text, ip_label
 from skydns_py.zone.rrset import AAAA, CNAME, SRV, A, RRset, RRsets
 
 VERSION = "1.1.0"
@@ -57,14 +58,15 @@ def records(view: ServiceView, zone: bytes, ttl: int) -> ServiceRecords:
     name = from_labels(service.name, service.namespace, "svc", base=zone)
     if service.external_name:
         return ServiceRecords({name: {CNAME: RRset(ttl, (from_text(service.external_name),))}}, {})
-    hosts = [(from_labels(_label(each), base=name), each, ports) for each, ports in ready(view)]
+    hosts = _hosts(view, name)
     if service.headless and not hosts:
         return NO_RECORDS
     owned = _endpoints(hosts, ttl)
     targets = _headless_targets(hosts) if service.headless else _portal_targets(view, name)
     owned[name] = {**addresses(view, ttl), **_srv(targets, ttl)}
     for label, found in _by_port(targets).items():
-        owned[from_labels(*label, base=name)] = _srv(found, ttl)
+        if len(port_name := from_labels(*label, base=name)) <= MAX_NAME:
+            owned[port_name] = _srv(found, ttl)
     return ServiceRecords(owned, _pointers(service.addresses, name, hosts))
 
 
@@ -74,15 +76,15 @@ def listed(view: ServiceView, zone: bytes) -> tuple[list[bytes], set[bytes]]:
     name = from_labels(service.name, service.namespace, "svc", base=zone)
     if service.external_name:
         return [name], set()
-    hosts = list(ready(view))
+    hosts = _hosts(view, name)
     if service.headless and not hosts:
         return [], set()
-    found = [name, *(from_labels(_label(endpoint), base=name) for endpoint, _ in hosts)]
     ports: Iterable[ServicePort | EndpointPort] = service.ports if service.addresses else ()
     if service.headless:
-        ports = {port for _, ports in hosts for port in ports}
-    found.extend([from_labels(*_port_labels(port), base=name) for port in ports if _has_label(port)])
-    return found, {*service.addresses, *(endpoint.address for endpoint, _ in hosts)}
+        ports = {port for _, _, ports in hosts for port in ports}
+    services = [from_labels(*_port_labels(port), base=name) for port in ports if _has_label(port)]
+    found = [name, *(host for host, _, _ in hosts), *(each for each in services if len(each) <= MAX_NAME)]
+    return found, {*service.addresses, *(endpoint.address for _, endpoint, _ in hosts)}
 
 
 def ready(view: ServiceView) -> Iterator[tuple[Endpoint, tuple[EndpointPort, ...]]]:
@@ -108,6 +110,12 @@ def address_rrsets(found: Iterable[bytes], ttl: int) -> RRsets:
         return {A: RRset(ttl, unique)} if unique else {}
     six = RRset(ttl, tuple([address for address in unique if len(address) == 16]))
     return {A: RRset(ttl, four), AAAA: six} if four else {AAAA: six}
+
+
+def _hosts(view: ServiceView, name: bytes) -> list[Host]:
+    """The endpoints that have names (rule 6)."""
+    named = ((from_labels(_label(each), base=name), each, ports) for each, ports in ready(view))
+    return [host for host in named if len(host[0]) <= MAX_NAME]
 
 
 def _label(endpoint: Endpoint) -> str:
@@ -163,7 +171,7 @@ def _port_labels(port: ServicePort | EndpointPort) -> tuple[str, str]:
 
 
 def _srv(targets: list[_Target], ttl: int) -> RRsets:
-    """One SRV RRset of all targets (rule 6; RFC 2782: priority, weight, port, target), or nothing."""
+    """One SRV RRset of all targets (rule 7; RFC 2782: priority, weight, port, target), or nothing."""
     if not targets:
         return {}
     weight = max(1, 100 // len(targets))

@@ -11,6 +11,7 @@
 5. Where a name is in the schema and in SkyDNS, the schema's RRset wins type by type, except at the names
    that a zone has by itself: there SkyDNS records may say who the name server is.  A CNAME stands alone (RFC
    1034 section 3.6.2): an ExternalName's hides what SkyDNS has, and SkyDNS's is left out beside any RRset.
+   A record also hides the address that an insecure pod name stands for: that name nobody has listed.
 """
 
 import enum
@@ -124,6 +125,8 @@ class Zone:
             return None
         own = self._own(name, zone)
         records = self._records.lookup(name, zone)
+        if records is not None and name not in self._existence:
+            own = None
         if records is None or own is None:
             found = own if records is None else Found(records.rrsets, records.glue)
             return found or (NOTHING if name in self._existence else None)

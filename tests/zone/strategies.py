@@ -106,4 +106,4 @@ kubernetes_objects: st.SearchStrategy[ClusterObject] = st.one_of(
     st.builds(Namespace, namespaces),
     st.builds(Node, st.just("n")),
 )
-objects = kubernetes_objects | kubernetes_objects | records
+objects = kubernetes_objects | records

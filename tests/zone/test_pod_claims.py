@@ -4,9 +4,9 @@ from functools import cache
 
 import pytest
 
-from skydns_py.cluster.objects import Kind, Namespace, Ref
+from skydns_py.cluster.objects import Kind, Namespace, Record, Ref
 from skydns_py.zone.settings import Pods
-from tests.builders import Served, pod, service
+from tests.builders import Served, lines, pod, service
 from tests.zone.claims import NODATA, NXDOMAIN, Claim, check, claim
 
 
@@ -110,3 +110,16 @@ def test_insecure_names_come_and_go_with_their_namespace() -> None:
     assert served.ask("10-1-0-1.my-ns.pod").rcode() == 0
     served.change(Ref(Kind.NAMESPACE, "", "my-ns"))
     assert served.ask("10-1-0-1.my-ns.pod").rcode() == 3
+
+
+def test_a_skydns_record_hides_an_insecure_pod_however_the_two_came() -> None:
+    record = Record("local/cluster/pod/my-ns/10-1-0-1", "10.9.9.9")
+    served = Served(record, pods=Pods.INSECURE)
+    for step in (Namespace("my-ns"), Ref(Kind.NAMESPACE, "", "my-ns"), Namespace("my-ns")):
+        assert lines(served.ask("10-1-0-1.my-ns.pod").answer) == ["10-1-0-1.my-ns.pod A 10.9.9.9"]
+        served.change(step)
+    afresh = Served(Namespace("my-ns"), record, pods=Pods.INSECURE)
+    for each in (served, afresh):
+        assert lines(each.ask("10-1-0-1.my-ns.pod").answer) == ["10-1-0-1.my-ns.pod A 10.9.9.9"]
+    served.change(record.ref)
+    assert lines(served.ask("10-1-0-1.my-ns.pod").answer) == ["10-1-0-1.my-ns.pod A 10.1.0.1"]

@@ -10,6 +10,7 @@ from skydns_py.zone import legacy
 from skydns_py.zone.names import MAX_NAME, from_text, is_within, labels, parent
 from skydns_py.zone.rrset import AAAA, CNAME, SRV, A
 from skydns_py.zone.schema import listed, ready, records
+from tests.builders import service
 from tests.zone.strategies import views
 
 ZONE = from_text("cluster.local")
@@ -107,3 +108,14 @@ def test_weights_share_100_and_are_never_0(count: int) -> None:
         rrsets[SRV] for name, rrsets in records(view, ZONE, TTL).forward.items() if name[1:4] == b"web"
     )
     assert {int.from_bytes(rdata[2:4]) for rdata in rrset.rdatas} == {max(1, 100 // count)}
+
+
+def test_names_that_would_pass_255_octets_below_a_long_zone_are_left_out() -> None:
+    zone, label = from_text(".".join(["z" * 39] * 3)), "a" * 63
+    long_service = service("b" * 63, "10.0.0.9", f"{label[:62]}:80", ns="c" * 63)
+    endpoint = Endpoint(bytes((10, 0, 0, 1)), hostname=label)
+    view = ServiceView(long_service, (Subset((endpoint,), (EndpointPort("", "TCP", 80),)),))
+    owned = records(view, zone, TTL)
+    assert [len(name) for name in owned.forward] == [64 + 64 + 4 + len(zone)]
+    assert owned.pointers.keys() == set(long_service.addresses)
+    assert listed(view, zone) == (list(owned.forward), set(owned.pointers))
