@@ -11,15 +11,17 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 
 from skydns_py import settings as given
+from skydns_py.dataplane import native
 from skydns_py.dataplane.counters import Counters
+from skydns_py.dataplane.pure import PureTable
 from skydns_py.errors import ConfigError
-from skydns_py.feed import Feed
+from skydns_py.feed import Feed, MakeTable
 from skydns_py.ops.metrics import page
 from skydns_py.ops.pages import Answer, Site
 from skydns_py.server.handler import Handler
 from skydns_py.server.listen import Pair, open_pairs, own_addresses
+from skydns_py.server.plane import Datagrams, NativeDatagrams, PureDatagrams
 from skydns_py.server.tcp import StreamFactory
-from skydns_py.server.udp import Port
 from skydns_py.sources import Source
 from skydns_py.sources.etcd import EtcdSource
 from skydns_py.sources.manifests import ManifestSource
@@ -40,33 +42,40 @@ class Server:
         self._reactor = reactor
         self.counters = Counters()
         networks = dict(found.search.networks) if found.search.enabled else None
-        self.feed = Feed(zone_settings(found), found.edns_size_octets, networks, reactor)
+        self._table_class, self._choice = choose_table(found.dataplane.kind)
+        settings = zone_settings(found)
+        self.feed = Feed(settings, found.edns_size_octets, networks, reactor, self._table_class)
         handler = Handler(self.feed.responder, self.counters)
         limits = found.tcp
         factory = StreamFactory(handler, self.counters, limits.max_connections, limits.idle_seconds)
         addresses = [(place.host, place.port) for place in found.listen]
-        self.pairs: list[Pair] = open_pairs(addresses, factory, reactor, BACKLOG)
-        self._ports = [Port(pair.udp, self.feed.answer, handler, self.counters) for pair in self.pairs]
+        threads = 1 if self._table_class is PureTable else found.dataplane.threads
+        self.pairs: list[Pair] = open_pairs(addresses, factory, reactor, BACKLOG, threads)
+        self._datagrams = self._make_datagrams(handler)
         self._pages = self._listen_http()
         self._source = self._make_source()
 
     def start(self) -> None:
         """Answer, and follow the source."""
-        for port in self._ports:
-            port.start(self._reactor)
+        self._datagrams.start(self._reactor)
         places = ", ".join(
             f"[{p.host}]:{p.port}" if ":" in p.host else f"{p.host}:{p.port}" for p in self.pairs
         )
-        log.info("answering on %s (UDP and TCP)", places)
+        log.info("answering on %s (UDP and TCP); %s", places, self._choice)
         self._source.start()
 
     def stop(self) -> None:
         """Follow the source no more and close every socket."""
         self._source.stop()
-        for port in self._ports:
-            port.stop(self._reactor)
+        self._datagrams.stop(self._reactor)
         for listening in (*(pair.tcp for pair in self.pairs), *self._pages):
             listening.stopListening()
+
+    def _make_datagrams(self, handler: Handler) -> Datagrams:
+        sockets = [sock for pair in self.pairs for sock in pair.udp]
+        if self._table_class is PureTable:
+            return PureDatagrams(sockets, self.feed.answer, handler, self.counters)
+        return NativeDatagrams(sockets, self.feed.table, handler)
 
     def _make_source(self) -> Source:
         source = self._settings.source
@@ -101,7 +110,20 @@ class Server:
         return (200, "OK\n") if self.feed.status.synced else (503, "the source has not synced yet\n")
 
     def _metrics(self) -> tuple[int, str]:
-        return 200, page(self.feed.status, self.counters)
+        native = {} if self._table_class is PureTable else self.feed.table.counters()
+        return 200, page(self.feed.status, self.counters, native)
+
+
+def choose_table(kind: given.Dataplane) -> tuple[MakeTable, str]:
+    """The table to serve from, and one line that says which and why; ConfigError where it cannot be had."""
+    there, why = native.available() if kind is not given.Dataplane.PURE else (False, "as configured")
+    if there:
+        from skydns_py.dataplane.native.table import NativeTable  # noqa: PLC0415  # it may not be built
+
+        return NativeTable, "UDP by native threads"
+    if kind is given.Dataplane.NATIVE:
+        raise ConfigError(f"dataplane.kind: {why}; or say auto")
+    return PureTable, f"UDP in Python ({why})"
 
 
 def zone_settings(found: given.Settings) -> ZoneSettings:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 LATER = frozenset(
     {
-        *("forward", "cache", "portal", "balancer", "snapshot", "stub_domains", "dataplane"),
+        *("forward", "cache", "portal", "balancer", "snapshot", "stub_domains"),
         *("source.kubernetes", "source.manifests.portal_net", "search.autopath"),
     }
 )
@@ -173,7 +173,7 @@ def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
     if flags.etcd:
         settings = replace(settings, source=_etcd_flag(settings, flags.etcd))
     if flags.zone:
-        settings = replace(settings, zone=flag("--zone", s.parse_domain, flags.zone))
+        settings = replace(settings, zone=flag("--zone", s.parse_zone, flags.zone))
         if clash := _overlap(settings):
             raise ConfigError(f"--zone: {clash}")
     if flags.listen:
@@ -206,15 +206,17 @@ _ETCD: dict[str, Read] = {
 }
 _SEARCH: dict[str, Read] = {"enabled": boolean, "networks": _networks}
 _HTTP: dict[str, Read] = dict.fromkeys(("health", "ready", "metrics"), parsed(_optional_host_port))
+_DATAPLANE: dict[str, Read] = {"kind": choice(s.Dataplane), "threads": number(1, 64)}
 _TCP: dict[str, Read] = {"max_connections": number(1, 1_000_000), "idle_seconds": number(1, 3600)}
 _TOP: dict[str, Read] = {
-    "zone": parsed(s.parse_domain),
+    "zone": parsed(s.parse_zone),
     "listen": list_of(parsed(s.parse_host_port), may_be_empty=False),
     "ttl": number(0, 3600),
     "reverse_zones": list_of(parsed(s.parse_reverse_zone), may_be_empty=True),
     "pods": choice(s.PodRecords),
     "legacy_names": boolean,
     "edns_size": number(512, 4096),
+    "dataplane": lambda field: s.DataplaneSettings(**_section(field, _DATAPLANE)),
     "source": _source,
     "search": lambda field: s.SearchSettings(**_section(field, _SEARCH)),
     "http": lambda field: s.HttpSettings(**_section(field, _HTTP)),

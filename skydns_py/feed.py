@@ -7,10 +7,11 @@ import ctypes
 import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from skydns_py.answers.packed import Node
 from skydns_py.answers.respond import Responder
 from skydns_py.answers.search import Clients, Network, SearchPath
 from skydns_py.answers.toplevel import top_level_domains
@@ -28,12 +29,20 @@ CHUNK = 200
 """Changes published before the reactor has its turn: some 10 ms, so that queries are answered meanwhile. Full
 chunks, which is to say a start or a large relist, are published without computing their answers."""
 
+MakeTable = Callable[[Callable[[bytes], Node | None], int, tuple[bytes, ...]], Any]
+"""A class that fulfils ``Table`` and ``Directory``: ``PureTable``, or ``NativeTable``."""
+
 
 class Feed:
     """The sink of a source. Until its first ``synced`` nothing is published; then the server is ready."""
 
     def __init__(
-        self, zone: ZoneSettings, edns_size: int, networks: dict[Network, str] | None, reactor: Any
+        self,
+        zone: ZoneSettings,
+        edns_size: int,
+        networks: dict[Network, str] | None,
+        reactor: Any,
+        make_table: MakeTable = PureTable,
     ) -> None:
         """``networks`` maps clients that are no pods to namespaces; None switches short names off."""
         self._reactor = reactor
@@ -41,8 +50,12 @@ class Feed:
         self._zone = Zone(zone, self._cluster.view)
         clients = Clients(networks or {})
         self._publisher = Publisher(self._zone, clients)
-        self.table = PureTable(self._publisher.compute, edns_size, self._zone.open_subtrees)
-        search = SearchPath(zone.name, clients, top_level_domains()) if networks is not None else None
+        self.table = make_table(self._publisher.compute, edns_size, self._zone.open_subtrees)
+        search = None
+        if networks is not None:
+            top_level = top_level_domains()
+            search = SearchPath(zone.name, clients, top_level)
+            self.table.set_search_path(zone.name, networks, top_level)
         self.responder = Responder(self.table, search, edns_size)
         self.status = Status()
         self._caught_up = False
@@ -51,7 +64,8 @@ class Feed:
 
     def answer(self, packet: bytes) -> bytes | None:
         """The hot path, once there is something to answer from."""
-        return self.table.answer(packet) if self.responder.ready else None
+        reply: bytes | None = self.table.answer(packet) if self.responder.ready else None
+        return reply
 
     def apply(self, events: Sequence[Event]) -> None:
         """See ``Sink.apply``."""
@@ -97,7 +111,7 @@ class Feed:
         gc.collect()
         gc.freeze()
         _give_back()
-        self.status.synced = self.responder.ready = True
+        self.status.synced = self.responder.ready = self.table.ready = True
         log.info("ready: %d names", len(self.table))
 
 

@@ -15,6 +15,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME_PART = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+LONGEST_ZONE = 120
 _REVERSE_ROOTS = ("in-addr.arpa", "ip6.arpa")
 
 
@@ -84,6 +85,22 @@ class HttpSettings:
     metrics: HostPort | None = HostPort("127.0.0.1", 9153)
 
 
+class Dataplane(enum.Enum):
+    """Which data plane serves UDP: the native one where it is built, or one of the two."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    PURE = "pure"
+
+
+@dataclass(frozen=True, slots=True)
+class DataplaneSettings:
+    """What serves UDP; ``threads`` are the native plane's, for each address listened on."""
+
+    kind: Dataplane = Dataplane.AUTO
+    threads: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class TcpSettings:
     """Limits that keep strangers from holding every connection (RFC 7766 section 6.2.2 and 6.2.3)."""
@@ -103,6 +120,7 @@ class Settings:
     pods: PodRecords = PodRecords.VERIFIED
     legacy_names: bool = True
     edns_size_octets: int = 1232
+    dataplane: DataplaneSettings = field(default_factory=DataplaneSettings)
     source: ManifestSource | EtcdSource | None = None
     search: SearchSettings = field(default_factory=SearchSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -150,6 +168,17 @@ def parse_domain(text: str) -> str:
         raise ValueError(f"{text!r} is not ASCII; write its A-labels (xn--…)")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError(f"{text!r} is not a domain name")
+    return name
+
+
+def parse_zone(text: str) -> str:
+    """A domain name that leaves room for the names below it.
+
+    Namespace and Service take up to 64 octets each; a name has 255 at the most (RFC 1035 section 2.3.4).
+    """
+    name = parse_domain(text)
+    if len(name) > LONGEST_ZONE:
+        raise ValueError(f"{text!r} is longer than {LONGEST_ZONE} octets, which leaves no room for names")
     return name
 
 

@@ -35,6 +35,7 @@ def effective(settings: Settings) -> str:
         "pods": settings.pods.value,
         "legacy_names": settings.legacy_names,
         "edns_size": settings.edns_size_octets,
+        "dataplane": {"kind": settings.dataplane.kind.value, "threads": settings.dataplane.threads},
         **({"source": _source(settings.source)} if settings.source else {}),
         "search": {
             "enabled": settings.search.enabled,

@@ -32,12 +32,12 @@ class Publisher:
 
     def publish(self, changes: Iterable[Change], serial: int, *, lazily: bool = False) -> None:
         """Bring the table up to date, with ``serial`` as the zones'; ``lazily`` as for ``Zone.change``."""
+        assert self._table is not None, "attached first"
         for change in changes:
             self._zone.change(change, lazily=lazily)
             if change.ref.kind is Kind.POD:
-                pods = (pod if isinstance(pod, Pod) else None for pod in (change.before, change.after))
-                self._clients.change(*pods)
-        assert self._table is not None, "attached first"
+                pods = [pod if isinstance(pod, Pod) else None for pod in (change.before, change.after)]
+                self._change_clients(*pods)
         if serial != self._serial:
             self._renew(self._table, serial)
         self._table.wildcards = self._zone.has_records
@@ -48,6 +48,15 @@ class Publisher:
                 self._table.remove(name)
             else:
                 self._table.replace(name, None)
+
+    def _change_clients(self, before: Pod | None, after: Pod | None) -> None:
+        assert self._table is not None, "attached first"
+        self._clients.change(before, after)
+        for address in {address for pod in (before, after) if pod for address in pod.addresses}:
+            if self._clients.is_known(address):
+                self._table.set_client(address, self._clients.namespace(address))
+            else:
+                self._table.remove_client(address)
 
     def _renew(self, table: Table, serial: int) -> None:
         self._serial = serial

@@ -113,7 +113,7 @@ class PureTable:
         self._counted: dict[tuple[int, int], Heads] = {}
         self._plans: dict[bytes, Plan] = {}
         self._opened: dict[bytes, Node | None] = {}
-        self.wildcards = False
+        self.wildcards = self.ready = False
 
     def answer(self, packet: bytes) -> bytes | None:
         """The reply to a UDP packet, or None for the slow path."""
@@ -239,6 +239,15 @@ class PureTable:
                 self._counted.clear()
             heads = self._counted[counts] = _heads(0, answer.answers, 0, answer.additionals)
         return heads
+
+    def set_client(self, address: bytes, namespace: str | None) -> None:
+        """Short names are the slow path's here, and it knows the clients."""
+
+    def remove_client(self, address: bytes) -> None:
+        """See ``set_client``."""
+
+    def set_search_path(self, zone: bytes, networks: object, top_level: object) -> None:
+        """See ``set_client``."""
 
     # Directory
 

@@ -4,7 +4,9 @@ Where CoreDNS has a metric of the same meaning it has the same name, so that das
 begins with ``skydns_``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import dns.rcode
 
@@ -15,9 +17,50 @@ Sample = tuple[str, float]
 """Labels as they are written, and the value."""
 
 
-def page(status: Status, counters: Counters) -> str:
-    """Everything there is to measure."""
-    return "".join(line + "\n" for family in _families(status, counters) for line in family)
+def page(status: Status, counters: Counters, native: Mapping[str, Any]) -> str:
+    """Everything there is to measure; ``native`` is what ``NativeTable.counters`` gives, if that serves."""
+    families = (*_families(status, _with_native(counters, native)), *_native(native))
+    return "".join(line + "\n" for family in families for line in family)
+
+
+def _with_native(counters: Counters, native: Mapping[str, Any]) -> Counters:
+    """The totals of both data planes."""
+    if not native:
+        return counters
+    return replace(
+        counters,
+        rcodes=[count + native["rcodes"][str(code)] for code, count in enumerate(counters.rcodes)],
+        udp=counters.udp + native["received"],
+        misses=counters.misses + native["misses"],
+        silent=counters.silent + native["silent"],
+        send_errors=counters.send_errors + native["send_errors"],
+    )
+
+
+def _native(native: Mapping[str, Any]) -> Iterator[Iterable[str]]:
+    """What only the native data plane counts."""
+    if not native:
+        return
+    yield _family("skydns_native_ring_depth", "gauge", "Misses that wait.", [("", native["ring_depth"])])
+    lost = [("", native["overwritten"])]
+    yield _family(
+        "skydns_native_ring_overwritten_total", "counter", "Misses that a newer one replaced.", lost
+    )
+    for group, label in (("types", "type"), ("outcomes", "outcome")):
+        samples = [(f'{label}="{name}"', count) for name, count in native[group].items()]
+        yield _family(f"skydns_native_{group}_total", "counter", f"UDP queries by {label}.", samples)
+    yield from _histograms(native)
+
+
+def _histograms(native: Mapping[str, Any]) -> Iterator[Iterable[str]]:
+    for name, unit in (("query_octets", 1.0), ("reply_octets", 1.0), ("miss_microseconds", 1e-6)):
+        family = "skydns_native_" + name.replace("_microseconds", "_seconds")
+        total, lines = 0, [f"# HELP {family} Native data plane.", f"# TYPE {family} histogram"]
+        for bound, count in native[name].items():
+            total += count
+            upper = bound if bound == "+Inf" else f"{int(bound) * unit:.6g}"
+            lines.append(f'{family}_bucket{{le="{upper}"}} {total}')
+        yield [*lines, f"{family}_sum {native[name + '_sum'] * unit:.16g}", f"{family}_count {total}"]
 
 
 def _families(status: Status, counters: Counters) -> Iterator[Iterable[str]]:

@@ -22,57 +22,92 @@ _HINTS = {
 }
 _TRIES = 8
 """Ports the system may choose that are free for UDP and turn out to be taken for TCP."""
+STREAM_BUFFER = 1 << 16
+"""Octets asked for either of a connection's buffers in the kernel, which doubles them: a whole message fits.
+Left to itself it keeps up to 4 MB for a client that does not read, and a thousand can be connected."""
+_STREAM_OPTIONS = {
+    socket.SO_REUSEADDR: 1,
+    socket.SO_SNDBUF: STREAM_BUFFER,
+    socket.SO_RCVBUF: STREAM_BUFFER,
+}
+"""What connections inherit from the socket that listens for them; see socket(7)."""
 _SOMEWHERE = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # noqa: S104  # compared with, not bound to
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A UDP socket and a TCP listening port on one address; ``port`` is the number both have."""
+    """UDP sockets, one for each thread, and a TCP listening port on one address; ``port`` is theirs all."""
 
     host: str
     port: int
-    udp: socket.socket
+    udp: tuple[socket.socket, ...]
     tcp: Any
 
 
-def open_pairs(addresses: list[tuple[str, int]], factory: Factory, reactor: Any, backlog: int) -> list[Pair]:
-    """Open every address, (host, port) each.
+def open_pairs(
+    addresses: list[tuple[str, int]], factory: Factory, reactor: Any, backlog: int, threads: int = 1
+) -> list[Pair]:
+    """Open every address, (host, port) each, with as many UDP sockets as there are ``threads``.
 
     An IPv6 address that the machine does not have is passed over with a warning as long as another is left.
     Raises ConfigError, with all sockets closed again.
     """
+    how = _Opening(factory, reactor, backlog, threads)
     opened: list[Pair] = []
     try:
         for host, port in addresses:
             try:
-                opened.append(_open(host, port, factory, reactor, backlog))
+                opened.append(_open(host, port, how))
             except OSError as error:
                 if error.errno not in _ABSENT or ":" not in host or len(addresses) == 1:
                     raise ConfigError(_complaint(host, port, error)) from None
                 log.warning("not listening on [%s]:%d: this machine has no such address", host, port)
     except ConfigError:
         for pair in opened:
-            pair.udp.close()
             pair.tcp.stopListening()
+            for udp in pair.udp:
+                udp.close()
         raise
     if not opened:
         raise ConfigError("no address to listen on is left; give one with --listen ADDR:PORT")
     return opened
 
 
-def _open(host: str, port: int, factory: Factory, reactor: Any, backlog: int) -> Pair:
-    """Both sockets; with port 0 the system chooses one that is free for UDP, and TCP takes the same."""
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """How each address is opened."""
+
+    factory: Factory
+    reactor: Any
+    backlog: int
+    threads: int
+
+
+def _open(host: str, port: int, how: _Opening) -> Pair:
+    """All sockets; with port 0 the system chooses one that is free for UDP, and TCP takes the same."""
     for tries_left in reversed(range(_TRIES)):
-        udp = open_socket(host, port)
-        chosen = udp.getsockname()[1]
+        udp = _open_datagram(host, port, how.threads)
+        chosen = udp[0].getsockname()[1]
         try:
-            with _open_stream(host, chosen, backlog) as tcp:
-                return Pair(host, chosen, udp, reactor.adoptStreamPort(tcp.fileno(), tcp.family, factory))
+            with _open_stream(host, chosen, how.backlog) as tcp:
+                port_made = how.reactor.adoptStreamPort(tcp.fileno(), tcp.family, how.factory)
+                return Pair(host, chosen, udp, port_made)
         except OSError as error:
-            udp.close()
+            for sock in udp:
+                sock.close()
             if port or error.errno != errno.EADDRINUSE or not tries_left:
                 raise
     raise AssertionError("the last try returns or raises")
+
+
+def _open_datagram(host: str, port: int, count: int) -> tuple[socket.socket, ...]:
+    """``count`` UDP sockets on one port; an address that somebody else serves is not shared with him."""
+    first = open_socket(host, port)
+    if count == 1:
+        return (first,)
+    chosen = first.getsockname()[1]
+    first.close()
+    return tuple(open_socket(host, chosen, shared=True) for _ in range(count))
 
 
 def _open_stream(host: str, port: int, backlog: int) -> socket.socket:
@@ -85,7 +120,8 @@ def _open_stream(host: str, port: int, backlog: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for option, value in _STREAM_OPTIONS.items():
+            sock.setsockopt(socket.SOL_SOCKET, option, value)
         sock.bind((host, port))
         sock.setblocking(False)
         sock.listen(backlog)

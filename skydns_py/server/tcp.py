@@ -1,7 +1,8 @@
 """TCP (RFC 7766): two octets of length before each message, queries pipelined, replies in their order.
 
 1. What a client has not read holds up what it may ask: beyond ``TURN`` octets of replies that wait, no more
-   queries are answered or read.
+   queries are answered or read.  So a connection keeps one unfinished query and one reply, 64 KiB each at the
+   most, and a turn's worth beside either.
 2. Only a whole query counts as activity, so that a client cannot hold a connection octet by octet.
 3. When all connections are taken, the one idle for longest gives way to the new one: a stranger who opens
    many costs others a reconnect, not their service.

@@ -1,7 +1,7 @@
 """UDP: read a datagram, ask the hot path, else the slow one, write the reply from the address it came to.
 
 ``Port`` is a reactor reader of its own instead of a ``twisted.internet.udp`` protocol: that one checks the
-destination's syntax at each write, and costs a third of what a query may (measured: bench/README.md).
+destination's syntax at each write, which costs 3 to 4 of the 10 to 13 µs that a query may take in all.
 """
 
 import errno
@@ -42,14 +42,19 @@ class Reactor(Protocol):
         """Stop doing so."""
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """A bound, non-blocking UDP socket for one address family; raises OSError."""
+def open_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound, non-blocking UDP socket for one address family; raises OSError.
+
+    ``shared``: one of several on its port, among which the kernel spreads clients (SO_REUSEPORT).
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if host in WILDCARDS:
             level, option = _PKTINFO[family]
             request = socket.IPV6_RECVPKTINFO if family == socket.AF_INET6 else option

@@ -81,6 +81,7 @@ def test_defaults_are_printed_with_what_the_file_says(
         "pods": "verified",
         "legacy_names": True,
         "edns_size": 1232,
+        "dataplane": {"kind": "auto", "threads": 1},
         "source": {"manifests": {"path": "demo"}},
         "search": {"enabled": True, "networks": {}},
         "http": {"health": "127.0.0.1:8080", "ready": "127.0.0.1:8181", "metrics": "127.0.0.1:9153"},

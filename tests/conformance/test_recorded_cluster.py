@@ -1,5 +1,6 @@
 """Every query recorded from a real cluster's DNS, asked of ours through etcd and UDP, answer by answer."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
+from skydns_py.dataplane import native
 from tests.conformance import recording
 from tests.conformance.differences import DIFFERENCES, OWNED_ADDRESSES, Difference
 from tests.etcd_server import EtcdServer
@@ -23,15 +25,20 @@ DOCS = Path(__file__).parents[2] / "docs" / "differences.md"
 Ask = Callable[[str, str], dns.message.Message]
 
 
-@pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """A server fed by a real etcd that holds the recorded keys, asked over UDP."""
+@pytest.fixture(scope="module", params=["pure", "native"])
+def ask(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """A server, of either data plane, fed by a real etcd that holds the recorded keys, asked over UDP."""
+    there, why = native.available()
+    if request.param == "native" and not there:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
     folder = tmp_path_factory.mktemp("recorded")
     with EtcdServer(folder / "etcd") as etcd:
         client = etcd.client()
         for key, value in recording.registry():
             client.put(key, value)
-        with Serving(folder, source={"etcd": {"endpoints": [etcd.url]}}) as server:
+        with Serving(
+            folder, source={"etcd": {"endpoints": [etcd.url]}}, dataplane={"kind": request.param}
+        ) as server:
             server.wait_for("ready")
             yield server.ask
 

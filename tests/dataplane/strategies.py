@@ -48,11 +48,18 @@ def cased(name: bytes) -> st.SearchStrategy[bytes]:
     return st.just(name) | st.integers(0, 2 ** len(name) - 1).map(lambda bits: mixed(name, bits))
 
 
+def joined(labels: list[bytes]) -> bytes:
+    """The labels above the zone; one that is too long for a label makes no name, as does their sum."""
+    return b"".join(bytes((len(label),)) + label for label in labels) + wire.encode(ZONE)
+
+
 names = st.one_of(
     st.sampled_from(NAMES).map(wire.encode).flatmap(cased),
-    st.lists(st.binary(min_size=1, max_size=63), max_size=3).map(
-        lambda labels: b"".join(bytes((len(label),)) + label for label in labels) + wire.encode(ZONE)
-    ),
+    st.lists(st.binary(min_size=1, max_size=63), max_size=3).map(joined),
+)
+odd_names = names | st.one_of(
+    st.lists(st.binary(min_size=50, max_size=63), min_size=4, max_size=5).map(joined),
+    st.binary(min_size=64, max_size=255).map(lambda label: joined([label])),
 )
 types = st.sampled_from(TYPES) | st.integers(0, 65535)
 classes = st.just(wire.IN) | st.sampled_from((wire.IN, wire.IN, *CLASSES))
@@ -98,15 +105,18 @@ RECORDS = (
 )
 
 
+liar = st.sampled_from((0, 1, 1, 2, 3, 255, 65535))
+counts = st.tuples(st.just(1), st.just(0), st.just(0), liar) | st.tuples(liar, liar, liar, liar)
+
+
 @st.composite
 def odd(draw: st.DrawFn) -> bytes:
-    """Like a query, but with counts that may lie, records of any kind and number, and octets to spare."""
-    body = wire.question(draw(names), draw(types), draw(classes))
+    """Like a query, but with names too long, counts that lie, records of any kind, and octets to spare."""
+    body = wire.question(draw(odd_names), draw(types), draw(classes))
     extra = b"".join(draw(st.lists(st.sampled_from(RECORDS), max_size=3)))
-    counts = draw(st.tuples(*[st.sampled_from((0, 1, 1, 2, 3, 255, 65535))] * 4))
-    header = draw(flags | st.integers(0, 0xFFFF))
-    spare = draw(st.just(b"") | st.binary(max_size=11))
-    return wire.message(body + extra + spare, flags=header, counts=counts)
+    header = draw(flags | st.sampled_from((wire.QR, wire.QR | wire.RD)) | st.integers(0, 0xFFFF))
+    spare = draw(st.just(b"") | st.just(b"") | st.binary(max_size=11))
+    return wire.message(body + extra + spare, flags=header, counts=draw(counts))
 
 
 @st.composite

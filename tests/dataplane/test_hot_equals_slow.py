@@ -64,8 +64,8 @@ def test_replies_are_equal_for_every_name_type_flag_and_edns_of_the_sample(
 ) -> None:
     served = request.getfixturevalue(stage)
     for name, rdtype in itertools.product(samples.NAMES, (wire.A, wire.AAAA, wire.SRV, wire.TXT, wire.ANY)):
-        for edns, flags in itertools.product((b"", wire.opt(), wire.opt(600, wire.DO)), (0, wire.RD)):
-            assert_equal(served, wire.query(name, rdtype, edns=edns, flags=flags), CLIENTS[0])
+        for edns in (b"", wire.opt(600), wire.opt(65535, wire.DO)):
+            assert_equal(served, wire.query(name, rdtype, edns=edns), CLIENTS[0])
 
 
 PLAIN_FLAGS = [sum(bits) for n in range(4) for bits in itertools.combinations((wire.RD, wire.AD, wire.CD), n)]
@@ -99,6 +99,19 @@ def test_hot_path_declines_no_plain_query(eager: Served, case: str) -> None:
         assert wire.read(hot).rcode == rcode
 
 
+def test_counts_that_lie_are_no_plain_query(eager: Served) -> None:
+    for name, extra in itertools.product(
+        (samples.SERVICE, samples.ABSENT[0]), (b"", wire.opt(), wire.opt() * 2)
+    ):
+        for counts in itertools.product((0, 1, 2), repeat=4):
+            assert_equal(eager, wire.message(wire.question(name) + extra, counts=counts), CLIENTS[0])
+
+
+def test_response_is_not_answered_by_the_hot_path_either(eager: Served) -> None:
+    for name, flags in itertools.product((samples.SERVICE, samples.ABSENT[0]), PLAIN_FLAGS):
+        assert both(eager, wire.query(name, flags=wire.QR | flags), CLIENTS[0]) == (None, None)
+
+
 def test_hot_path_answers_nothing_before_the_source_has_synced() -> None:
     served = samples.served()
     served.feed.responder.ready = False
@@ -120,3 +133,8 @@ def test_a_question_whose_name_hides_an_existing_one_behind_a_zero_octet_is_not_
     hidden = existing[:-1] + bytes((len(label),)) + label + wire.encode(samples.ZONE)
     for name in (hidden, b"\x05a\0\0\1\0" + existing, existing[:11] + b"\0" + existing[12:]):
         assert_equal(eager, wire.query(name), CLIENTS[0])
+
+
+@pytest.mark.parametrize("size", [64, 65, 127, 128, 191, 192, 255])
+def test_label_too_long_for_one_is_no_name_that_does_not_exist(eager: Served, size: int) -> None:
+    assert_equal(eager, wire.query(bytes((size,)) + b"x" * size + wire.encode(samples.ZONE)), CLIENTS[0])

@@ -40,7 +40,8 @@ def open_together(hosts: Sequence[str], factory: Factory) -> list[Pair]:
 def close(pairs: Sequence[Pair]) -> defer.Deferred[list[object]]:
     """Close both sockets of each, in the reactor; fires when they are."""
     for pair in pairs:
-        pair.udp.close()
+        for sock in pair.udp:
+            sock.close()
     return defer.gatherResults([defer.maybeDeferred(pair.tcp.stopListening) for pair in pairs])
 
 
@@ -73,7 +74,7 @@ class Listening:
     def _start(self) -> None:
         self.pairs = open_together(self.hosts, self.factory)
         self.port = self.pairs[0].port
-        self.ports = [Port(p.udp, self.feed.answer, self._handler, self.counters) for p in self.pairs]
+        self.ports = [Port(p.udp[0], self.feed.answer, self._handler, self.counters) for p in self.pairs]
         for port in self.ports:
             port.start(reactor)
 

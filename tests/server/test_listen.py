@@ -110,7 +110,7 @@ def test_low_port_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_port_zero_is_one_number_for_both_protocols() -> None:
     pairs = opened(("127.0.0.1", 0), ("::1", 0))
-    ports = [(pair.port, pair.udp.getsockname()[1], pair.tcp.getHost().port) for pair in pairs]
+    ports = [(pair.port, pair.udp[0].getsockname()[1], pair.tcp.getHost().port) for pair in pairs]
     close(pairs)
     assert all(len(set(each)) == 1 and each[0] for each in ports)
 
