@@ -13,9 +13,8 @@ from twisted.internet.error import CannotListenError
 from skydns_py import settings as given
 from skydns_py.dataplane import native
 from skydns_py.dataplane.counters import Counters
-from skydns_py.dataplane.pure import PureTable
 from skydns_py.errors import ConfigError
-from skydns_py.feed import Feed, MakeTable
+from skydns_py.feed import PURE, Feed, Plane
 from skydns_py.ops.metrics import page
 from skydns_py.ops.pages import Answer, Site
 from skydns_py.server.handler import Handler
@@ -42,14 +41,14 @@ class Server:
         self._reactor = reactor
         self.counters = Counters()
         networks = dict(found.search.networks) if found.search.enabled else None
-        self._table_class, self._choice = choose_table(found.dataplane.kind)
+        self._plane, self._choice = choose_plane(found.dataplane.kind)
         settings = zone_settings(found)
-        self.feed = Feed(settings, found.edns_size_octets, networks, reactor, self._table_class)
+        self.feed = Feed(settings, found.edns_size_octets, networks, reactor, self._plane)
         handler = Handler(self.feed.responder, self.counters)
         limits = found.tcp
         factory = StreamFactory(handler, self.counters, limits.max_connections, limits.idle_seconds)
         addresses = [(place.host, place.port) for place in found.listen]
-        threads = 1 if self._table_class is PureTable else found.dataplane.threads
+        threads = 1 if self._plane is PURE else found.dataplane.threads
         self.pairs: list[Pair] = open_pairs(addresses, factory, reactor, BACKLOG, threads)
         self._datagrams = self._make_datagrams(handler)
         self._pages = self._listen_http()
@@ -73,7 +72,7 @@ class Server:
 
     def _make_datagrams(self, handler: Handler) -> Datagrams:
         sockets = [sock for pair in self.pairs for sock in pair.udp]
-        if self._table_class is PureTable:
+        if self._plane is PURE:
             return PureDatagrams(sockets, self.feed.answer, handler, self.counters)
         return NativeDatagrams(sockets, self.feed.table, handler)
 
@@ -110,20 +109,21 @@ class Server:
         return (200, "OK\n") if self.feed.status.synced else (503, "the source has not synced yet\n")
 
     def _metrics(self) -> tuple[int, str]:
-        native = {} if self._table_class is PureTable else self.feed.table.counters()
+        native = {} if self._plane is PURE else self.feed.table.counters()
         return 200, page(self.feed.status, self.counters, native)
 
 
-def choose_table(kind: given.Dataplane) -> tuple[MakeTable, str]:
-    """The table to serve from, and one line that says which and why; ConfigError where it cannot be had."""
+def choose_plane(kind: given.Dataplane) -> tuple[Plane, str]:
+    """The data plane to serve from, and one line of which and why; ConfigError where it cannot be had."""
     there, why = native.available() if kind is not given.Dataplane.PURE else (False, "as configured")
     if there:
-        from skydns_py.dataplane.native.table import NativeTable  # noqa: PLC0415  # it may not be built
+        from skydns_py.dataplane.native.existence import NativeExistence  # noqa: PLC0415  # it may not be built
+        from skydns_py.dataplane.native.table import NativeTable  # noqa: PLC0415  # likewise
 
-        return NativeTable, "UDP by native threads"
+        return Plane(NativeTable, NativeExistence), "UDP by native threads"
     if kind is given.Dataplane.NATIVE:
         raise ConfigError(f"dataplane.kind: {why}; or say auto")
-    return PureTable, f"UDP in Python ({why})"
+    return PURE, f"UDP in Python ({why})"
 
 
 def zone_settings(found: given.Settings) -> ZoneSettings:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from skydns_py.answers.packed import Node
 from skydns_py.answers.respond import Responder
@@ -20,6 +20,7 @@ from skydns_py.cluster.state import Cluster
 from skydns_py.dataplane.publish import Publisher
 from skydns_py.dataplane.pure import PureTable
 from skydns_py.ops.status import Status
+from skydns_py.zone.existence import Existence
 from skydns_py.zone.settings import ZoneSettings
 from skydns_py.zone.zone import Zone
 
@@ -33,6 +34,16 @@ MakeTable = Callable[[Callable[[bytes], Node | None], int, tuple[bytes, ...]], A
 """A class that fulfils ``Table`` and ``Directory``: ``PureTable``, or ``NativeTable``."""
 
 
+class Plane(NamedTuple):
+    """What names are kept in: their table, and which of them exist."""
+
+    table: MakeTable
+    existence: Callable[[tuple[bytes, ...]], Any]
+
+
+PURE = Plane(PureTable, Existence)
+
+
 class Feed:
     """The sink of a source. Until its first ``synced`` nothing is published; then the server is ready."""
 
@@ -42,15 +53,15 @@ class Feed:
         edns_size: int,
         networks: dict[Network, str] | None,
         reactor: Any,
-        make_table: MakeTable = PureTable,
+        plane: Plane = PURE,
     ) -> None:
         """``networks`` maps clients that are no pods to namespaces; None switches short names off."""
         self._reactor = reactor
         self._cluster = Cluster()
-        self._zone = Zone(zone, self._cluster.view)
+        self._zone = Zone(zone, self._cluster.view, plane.existence)
         clients = Clients(networks or {})
         self._publisher = Publisher(self._zone, clients)
-        self.table = make_table(self._publisher.compute, edns_size, self._zone.open_subtrees)
+        self.table = plane.table(self._publisher.compute, edns_size, self._zone.open_subtrees)
         search = None
         if networks is not None:
             top_level = top_level_domains()

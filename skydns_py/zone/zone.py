@@ -15,7 +15,7 @@
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from skydns_py.cluster.objects import Kind, Namespace, Pod, Record
 from skydns_py.cluster.state import Change, Key, ServiceView
@@ -43,7 +43,12 @@ Update = Found | Lazy | None
 class Zone:
     """The names of a cluster, updated by its changes. ``lookup`` finds a Service as the cluster is now."""
 
-    def __init__(self, settings: ZoneSettings, lookup: Lookup) -> None:
+    def __init__(
+        self,
+        settings: ZoneSettings,
+        lookup: Lookup,
+        existence: Callable[[tuple[bytes, ...]], Existence] = Existence,
+    ) -> None:
         self.settings = settings
         self._apexes = frozenset(settings.apexes)
         self._apex = Apex(settings)
@@ -51,7 +56,7 @@ class Zone:
         self._reverse = ReverseNames(settings, self._services.pointers)
         self._pods = PodNames(settings)
         self._records = Records()
-        self._existence = Existence(settings.apexes)
+        self._existence = existence(settings.apexes)
         self._updates: dict[bytes, Update] = {}
         self._note({name: Found(rrsets, self._apex.names) for name, rrsets in self._apex.names.items()})
         self._refresh(self._existence.between)

@@ -8,11 +8,10 @@ import pytest
 
 from skydns_py import feed
 from skydns_py.cluster.objects import ClusterObject, Ref
-from skydns_py.dataplane.pure import PureTable
 from tests import builders
 from tests.builders import Served, packed
 from tests.dataplane import samples
-from tests.native.built import NativeTable
+from tests.native.built import NativeExistence, NativeTable
 
 CLIENTS = tuple(
     map(
@@ -25,7 +24,7 @@ CLIENTS = tuple(
 STANDING = SimpleNamespace(time=lambda: 1_700_000_000.0)
 """A clock that stands still."""
 
-TABLES = {"pure": PureTable, "native": NativeTable}
+PLANES = {"pure": feed.PURE, "native": feed.Plane(NativeTable, NativeExistence)}
 
 
 class Twin(Served):
@@ -34,7 +33,7 @@ class Twin(Served):
     def __init__(self, kind: str, *objects: ClusterObject, **fields: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(feed, "time", STANDING)
-            patch.setattr(builders, "Feed", partial(feed.Feed, make_table=TABLES[kind]))
+            patch.setattr(builders, "Feed", partial(feed.Feed, plane=PLANES[kind]))
             super().__init__(networks=samples.NETWORKS, **fields)
         self.table: Any = self.feed.table
         self.change(*objects)

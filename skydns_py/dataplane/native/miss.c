@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+_Static_assert(COUNT_MISS_MORE - COUNT_MISS_64 == 15, "buckets of count_slow");
 _Static_assert(CMSG_SPACE(sizeof(struct in6_pktinfo)) <= CONTROL_SIZE, "room for one");
 _Static_assert(CMSG_SPACE(sizeof(struct in_pktinfo)) <= CONTROL_SIZE, "room for one");
 

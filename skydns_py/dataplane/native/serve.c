@@ -10,7 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-_Static_assert(COUNT_MISS_MORE - COUNT_MISS_64 == 15 && COUNT_REPLY_MORE - COUNT_REPLY_64 == 4, "bucket() below counts on them");
+_Static_assert(COUNT_QUERY_MORE - COUNT_QUERY_64 == 4, "buckets of count_query");
+_Static_assert(COUNT_REPLY_MORE - COUNT_REPLY_64 == 4, "buckets of count_reply");
+_Static_assert(COUNT_OUTCOME_SHORT_NO_DATA - COUNT_OUTCOME_ANSWERED == SHORT_NO_DATA - ANSWERED, "outcomes");
+_Static_assert(COUNT_RCODE_15 - COUNT_RCODE_0 == 15, "response codes");
 
 /* Counting */
 

@@ -4,7 +4,7 @@
  * 1. A thread sleeps in recvmmsg and is quiescent there.  What woke it is taken in a batch: as many datagrams as
  *    wait, BATCH at the most; all replies leave by one sendmmsg.  Idle, a query is a batch of one and waits for
  *    nothing.
- * 2. Replies are made in the buffer that the query came in.  Buffers lie BUFFER_STEP apart, which is no power of
+ * 2. Replies are made in the buffer that the query came in.  Buffers lie `buffer_step` apart, which is no power of
  *    two: at 4096 the first lines of all of them would share one set of the first-level cache.
  * 3. A thread looks at `stop` at each wake-up, and wakes up each STOP_CHECK_MS even if nothing comes.  So no
  *    signal and no second system call a batch is needed to end it.
