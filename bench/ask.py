@@ -13,6 +13,7 @@ import dns.rdatatype
 from bench import cluster
 
 _SECONDS = 0.5
+_EDNS_SIZE = 1232
 
 
 def ask(port: int, line: str) -> dns.message.Message | None:
@@ -42,9 +43,24 @@ def serves(port: int, row: str, index: int, count: int) -> bool:
     return _expected(row, index) <= found if row != "AAAA, no data" else not found
 
 
+def serves_headless(port: int, row: str) -> bool:
+    """Whether the headless Service is answered: truncated over UDP, with every address over TCP."""
+    name, kind = cluster.HEADLESS_QUERY.split()
+    query = dns.message.make_query(name, kind, use_edns=0, payload=_EDNS_SIZE)
+    try:
+        if row == cluster.HEADLESS_UDP:
+            return bool(dns.query.udp(query, "127.0.0.1", _SECONDS, port).flags & dns.flags.TC)
+        message = dns.query.tcp(query, "127.0.0.1", _SECONDS, port)
+    except (dns.exception.DNSException, OSError):
+        return False
+    return {str(rdata) for rrset in message.answer for rdata in rrset} == set(cluster.backends())
+
+
 def _expected(row: str, index: int) -> set[tuple[int, str]]:
     if row == "SRV":
-        return {(dns.rdatatype.SRV, f"0 100 {cluster.PORT} {cluster.fqdn(index)}.")}
+        return {(dns.rdatatype.SRV, f"0 {cluster.weight(index)} {cluster.PORT} {cluster.fqdn(index)}.")}
+    if row == "AAAA":
+        return {(dns.rdatatype.AAAA, cluster.address6(index - index % 2))}
     if row == "A, svc":
         index -= index % cluster.NAMESPACES
     return {(dns.rdatatype.A, cluster.address(index))}

@@ -1,7 +1,9 @@
 """The cluster every measurement serves: N Services spread over 100 namespaces, two endpoints each.
 
 Service number ``i`` is ``svc-i`` in ``ns-(i % 100)``, with one cluster IP, one port named http, and one
-EndpointSlice.  All servers get the same names, addresses and TTL, and all are asked the same queries.
+EndpointSlice.  In a dual-stack cluster every second one has an IPv6 cluster IP as well.  Beside them stands
+one headless Service with 100 endpoints.  All servers get the same names, addresses and TTL, and all are asked
+the same queries.
 """
 
 import ipaddress
@@ -18,7 +20,14 @@ QUERIES = 50_000
 """Lines in a query file: each name of 10 000 comes about five times, in random order."""
 
 _FIRST_SERVICE = int(ipaddress.IPv4Address("10.96.0.1"))
+_FIRST_SERVICE_6 = int(ipaddress.IPv6Address("fd00:96::1"))
 _FIRST_ENDPOINT = int(ipaddress.IPv4Address("10.128.0.1"))
+_FIRST_BACKEND = int(ipaddress.IPv4Address("10.64.0.1"))
+
+HEADLESS = "headless"
+"""The headless Service, in namespace 0."""
+BACKENDS = 100
+"""Its endpoints: as many as one EndpointSlice holds."""
 
 
 def namespace(index: int) -> str:
@@ -41,10 +50,30 @@ def address(index: int) -> str:
     return str(ipaddress.IPv4Address(_FIRST_SERVICE + index))
 
 
+def is_dual(index: int) -> bool:
+    """Whether Service number ``index`` has an IPv6 cluster IP in a dual-stack cluster."""
+    return index % 2 == 0
+
+
+def address6(index: int) -> str:
+    """The IPv6 cluster IP of Service number ``index``, where it has one."""
+    return str(ipaddress.IPv6Address(_FIRST_SERVICE_6 + index))
+
+
+def weight(index: int) -> int:
+    """The SRV weight of Service number ``index``: 100 over its addresses, as clusters share it out."""
+    return 50 if is_dual(index) else 100
+
+
 def endpoints(index: int) -> tuple[str, str]:
     """The two endpoint addresses of Service number ``index``."""
     first = _FIRST_ENDPOINT + 2 * index
     return str(ipaddress.IPv4Address(first)), str(ipaddress.IPv4Address(first + 1))
+
+
+def backends() -> list[str]:
+    """The endpoint addresses of the headless Service."""
+    return [str(ipaddress.IPv4Address(_FIRST_BACKEND + index)) for index in range(BACKENDS)]
 
 
 # One row of the report: its name, and the query line for Service number ``index`` out of ``count``.
@@ -53,7 +82,8 @@ Row = Callable[[int, int], str]
 ROWS: dict[str, Row] = {
     "A": lambda index, _: f"{fqdn(index)} A",
     "SRV": lambda index, _: f"_http._tcp.{fqdn(index)} SRV",
-    "AAAA, no data": lambda index, _: f"{fqdn(index)} AAAA",
+    "AAAA": lambda index, _: f"{fqdn(index - index % 2)} AAAA",
+    "AAAA, no data": lambda index, _: f"{fqdn(index - index % 2 + 1)} AAAA",
     "A, no such name": lambda index, count: f"{fqdn(count + index)} A",
     "A, svc.ns": lambda index, _: f"{service(index)}.{namespace(index)} A",
     "A, svc": lambda index, _: f"{service(index - index % NAMESPACES)} A",
@@ -61,6 +91,10 @@ ROWS: dict[str, Row] = {
 """The last two are completed by this server only; the last asks from ``ns-0`` for its own Services."""
 
 SHORT_ROWS = ("A, svc.ns", "A, svc")
+
+HEADLESS_QUERY = f"{HEADLESS}.{namespace(0)}.svc.{ZONE} A"
+HEADLESS_UDP = "100 endpoints, UDP with EDNS, truncated"
+HEADLESS_TCP = "100 endpoints, TCP"
 
 
 def write_queries(path: Path, row: str, count: int) -> None:
@@ -71,15 +105,21 @@ def write_queries(path: Path, row: str, count: int) -> None:
 
 
 def zone_lines(count: int) -> Iterator[str]:
-    """The zone of ``count`` Services as a master file (RFC 1035 section 5)."""
+    """The zone of ``count`` Services, dual stack, as a master file (RFC 1035 section 5)."""
     yield f"$ORIGIN {ZONE}.\n$TTL {TTL}\n"
     yield f"@ SOA ns.dns.{ZONE}. hostmaster.{ZONE}. 1 7200 1800 86400 {TTL}\n"
     yield f"@ NS ns.dns.{ZONE}.\nns.dns A 127.0.0.1\n"
+    yield from (f"{HEADLESS}.{namespace(0)}.svc A {backend}\n" for backend in backends())
     for index in range(count):
         yield f"{fqdn(index)}. A {address(index)}\n"
-        yield f"_http._tcp.{fqdn(index)}. SRV 0 100 {PORT} {fqdn(index)}.\n"
+        if is_dual(index):
+            yield f"{fqdn(index)}. AAAA {address6(index)}\n"
+        yield f"_http._tcp.{fqdn(index)}. SRV 0 {weight(index)} {PORT} {fqdn(index)}.\n"
 
 
 def hosts_lines(count: int) -> Iterator[str]:
     """The addresses of ``count`` Services as a hosts file, for a server that has no zones."""
-    return (f"{address(index)} {fqdn(index)}\n" for index in range(count))
+    for index in range(count):
+        yield f"{address(index)} {fqdn(index)}\n"
+        if is_dual(index):
+            yield f"{address6(index)} {fqdn(index)}\n"

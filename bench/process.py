@@ -75,6 +75,10 @@ class Process:
         """The process id; taskset replaces itself by the program, so it is the program's own."""
         return self._popen.pid
 
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started
+
     def cpu_seconds(self) -> float:
         """User and system time so far, of all its threads and of the workers it forked, in steps of 10 ms."""
         return sum(map(_ticks, _family(self.pid))) / _TICKS_PER_SECOND

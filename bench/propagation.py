@@ -36,28 +36,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--changes", type=int, default=500, help="Services changed, one at a time (default 500)"
     )
+    parser.add_argument("--pure-too", action="store_true", help="measure the pure data plane as well")
     parser.add_argument("--save", action="store_true", help="write the results as JSON below bench/results")
     options = parser.parse_args(argv)
     try:
-        delays = _run(options.services, options.changes)
+        figures = {
+            name: summary(_run(options.services, options.changes, name))
+            for name in subject.names(pure_too=options.pure_too)
+        }
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    figures = summary(delays)
-    print(f"{len(delays)} changes among {options.services} Services, milliseconds: {figures}")
+    print(
+        f"{report.machine_line()}\n{options.changes} changes among {options.services} Services, milliseconds"
+    )
+    for name, found in figures.items():
+        print(f"  {name}: {', '.join(f'{key} {value}' for key, value in found.items())}")
     if options.save:
-        print(
-            f"saved as {report.save({'services': options.services, 'milliseconds': figures}, 'propagation')}"
-        )
+        body = {"services": options.services, "changes": options.changes, "milliseconds": figures}
+        print(f"saved as {report.save(body, 'propagation')}")
     return 0
 
 
-def _run(services: int, changes: int) -> list[float]:
+def _run(services: int, changes: int, name: str) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="skydns-bench-") as temporary:
         folder = Path(temporary)
         with store.running(folder) as etcd:
             etcd.grow(services)
-            with subject.running(folder, etcd.url, services) as ours:
+            with subject.running(folder, etcd.url, services, name) as ours:
                 chance = random.Random(cluster.SEED)
                 numbered = ((chance.randrange(services), turn) for turn in range(changes))
                 return [_change(etcd, ours.port, index, turn) for index, turn in numbered]
@@ -89,13 +95,17 @@ def _answer(asker: socket.socket, query: bytes) -> bytes:
 
 
 def summary(delays: list[float]) -> dict[str, float]:
-    """Median, 99th percentile and maximum in milliseconds of ``delays`` in seconds."""
+    """Median, tail and maximum in milliseconds of ``delays`` in seconds, and how many there were."""
     ordered = sorted(delay * 1000 for delay in delays)
-    at_99 = ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+    tail = {
+        f"p{share}": round(ordered[min(len(ordered) - 1, len(ordered) * share // 100)], 3)
+        for share in (90, 95, 99)
+    }
     return {
         "median": round(statistics.median(ordered), 3),
-        "p99": round(at_99, 3),
+        **tail,
         "max": round(ordered[-1], 3),
+        "changes": len(delays),
     }
 
 

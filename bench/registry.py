@@ -6,7 +6,7 @@ generated.proto files.  Each object carries what a real one does and we do not r
 owner, managed fields), so that a value has a real one's size: some 700 octets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bench import cluster
 
@@ -18,10 +18,14 @@ _MANAGED = (
 )
 
 
-def pairs(first: int, last: int) -> Iterator[tuple[str, bytes]]:
-    """The etcd keys and values of the Services numbered ``first`` to ``last`` - 1, two keys each."""
+def pairs(first: int, last: int, *, dual: bool = False) -> Iterator[tuple[str, bytes]]:
+    """The etcd keys and values of the Services numbered ``first`` to ``last`` - 1, two keys each.
+
+    In a ``dual`` stack cluster every second one has an IPv6 cluster IP too.
+    """
     for index in range(first, last):
-        yield service_key(index), service_value(index, cluster.address(index))
+        second = cluster.address6(index) if dual and cluster.is_dual(index) else ""
+        yield service_key(index), service_value(index, cluster.address(index), second)
         yield _slice_key(index), _slice_value(index)
 
 
@@ -33,20 +37,37 @@ def namespace_pairs() -> Iterator[tuple[str, bytes]]:
         yield f"/registry/namespaces/{name}", value
 
 
+def headless_pairs() -> Iterator[tuple[str, bytes]]:
+    """The etcd keys and values of the headless Service."""
+    name, space = cluster.HEADLESS, cluster.namespace(0)
+    metadata = _metadata(name, space, 0)
+    spec = _text(1, _service_port()) + _text(3, "None") + _text(4, "ClusterIP") + _text(7, "None")
+    spec += _text(17, "SingleStack") + _text(18, "None") + _text(19, "IPv4")
+    value = _unknown("v1", "Service", _text(1, metadata) + _text(2, spec) + _text(3, _text(1, b"")))
+    yield f"/registry/services/specs/{space}/{name}", value
+    yield f"/registry/endpointslices/{space}/{name}-x", _slice(name, f"{name}-x", 0, cluster.backends())
+
+
 def service_key(index: int) -> str:
     """The etcd key of Service number ``index``."""
     return f"/registry/services/specs/{cluster.namespace(index)}/{cluster.service(index)}"
 
 
-def service_value(index: int, address: str) -> bytes:
-    """Service number ``index`` with ``address`` as its cluster IP (core/v1 Service)."""
-    target = _number(1, 0) + _number(2, 8080)
-    port = _text(1, "http") + _text(2, "TCP") + _number(3, cluster.PORT) + _text(4, target) + _number(5, 0)
+def service_value(index: int, address: str, second: str = "") -> bytes:
+    """Service number ``index`` with ``address`` as its cluster IP (core/v1 Service), and maybe a second."""
     selector = _text(1, "app") + _text(2, cluster.service(index))
-    spec = _text(1, port) + _text(2, selector) + _text(3, address) + _text(4, "ClusterIP") + _text(7, "None")
-    spec += _text(17, "SingleStack") + _text(18, address) + _text(19, "IPv4") + _text(22, "Cluster")
+    spec = _text(1, _service_port()) + _text(2, selector)
+    spec += _text(3, address) + _text(4, "ClusterIP") + _text(7, "None")
+    spec += _text(17, "PreferDualStack" if second else "SingleStack") + _text(18, address)
+    spec += (_text(18, second) if second else b"") + _text(19, "IPv4")
+    spec += (_text(19, "IPv6") if second else b"") + _text(22, "Cluster")
     metadata = _metadata(cluster.service(index), cluster.namespace(index), index)
     return _unknown("v1", "Service", _text(1, metadata) + _text(2, spec) + _text(3, _text(1, b"")))
+
+
+def _service_port() -> bytes:
+    target = _number(1, 0) + _number(2, 8080)
+    return _text(1, "http") + _text(2, "TCP") + _number(3, cluster.PORT) + _text(4, target) + _number(5, 0)
 
 
 def _slice_key(index: int) -> str:
@@ -58,12 +79,17 @@ def _slice_name(index: int) -> str:
 
 
 def _slice_value(index: int) -> bytes:
-    """The one EndpointSlice of Service number ``index`` (discovery.k8s.io/v1 EndpointSlice)."""
-    label = _text(1, "kubernetes.io/service-name") + _text(2, cluster.service(index))
-    owner = _text(1, "Service") + _text(3, cluster.service(index)) + _text(4, _uid(index)) + _text(5, "v1")
-    metadata = _metadata(_slice_name(index), cluster.namespace(index), index)
+    """The one EndpointSlice of Service number ``index``."""
+    return _slice(cluster.service(index), _slice_name(index), index, cluster.endpoints(index))
+
+
+def _slice(service: str, name: str, index: int, addresses: Iterable[str]) -> bytes:
+    """A discovery.k8s.io/v1 EndpointSlice in the namespace of Service number ``index``."""
+    label = _text(1, "kubernetes.io/service-name") + _text(2, service)
+    owner = _text(1, "Service") + _text(3, service) + _text(4, _uid(index)) + _text(5, "v1")
+    metadata = _metadata(name, cluster.namespace(index), index)
     metadata += _text(11, label) + _text(13, owner + _number(6, 1) + _number(7, 1))
-    backends = b"".join(_text(2, _endpoint(address, index)) for address in cluster.endpoints(index))
+    backends = b"".join(_text(2, _endpoint(address, index)) for address in addresses)
     port = _text(1, "http") + _text(2, "TCP") + _number(3, 8080)
     value = _text(1, metadata) + backends + _text(3, port) + _text(4, "IPv4")
     return _unknown("discovery.k8s.io/v1", "EndpointSlice", value)

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from bench.subject import Footprint
 
 FLOOR = "echo"
+RIVAL = "knot"
+"""The peer that ratios are given to beside the echo."""
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -19,7 +22,7 @@ class Cell:
     """One server on one row: CPU microseconds per query, answers per second, queries lost.
 
     ``cpu_us`` is the median of the rounds, ``least_us`` and ``most_us`` their spread, ``first_us`` the cost
-    in the first pass through the queries.
+    in the first pass through the queries, ``reply_octets`` the mean size of a reply in it.
     """
 
     row: str
@@ -30,6 +33,7 @@ class Cell:
     first_us: float
     rate: float
     lost: int
+    reply_octets: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,28 +49,64 @@ class Results:
 
 def text(results: Results) -> str:
     """The report."""
+    title = f"{results.services} Services, {results.rounds} rounds of {results.round_seconds:g} s"
+    lines = [machine_line(), title] if results.cells else [machine_line()]
+    return "\n".join([*lines, *_cell_lines(results.cells), *_footprint_lines(results.footprints)])
+
+
+def _cell_lines(every: list[Cell]) -> list[str]:
+    """The rows, each with its servers from the cheapest on."""
+    if not every:
+        return []
+    heading = f"{'server':<12} {'CPU µs':>8} {'÷ echo':>7} {'÷ knot':>7}   {'spread':<17} first pass"
     lines = [
-        _machine_line(),
-        f"{results.services} Services, {results.rounds} rounds of {results.round_seconds:g} s",
         "",
+        "CPU per query: median of the rounds, its ratios, the spread of the rounds, the first pass",
+        "",
+        f"    {heading}",
     ]
-    lines += [
-        "CPU microseconds per query: median of the rounds (times the echo's), their spread, first pass",
-    ]
-    for row in dict.fromkeys(cell.row for cell in results.cells):
-        lines += ["", f"  {row}"]
-        cells = [cell for cell in results.cells if cell.row == row]
-        floor = next((cell.cpu_us for cell in cells if cell.server == FLOOR), None)
-        lines += [_cell_line(cell, floor) for cell in sorted(cells, key=lambda cell: cell.cpu_us)]
-    lines += ["", "Start and memory, from etcd"]
-    return "\n".join([*lines, *map(_footprint_line, results.footprints)])
+    for row in dict.fromkeys(cell.row for cell in every):
+        cells = [cell for cell in every if cell.row == row]
+        lines += ["", f"  {row}", *_row_lines(cells)]
+    return lines
 
 
-def _cell_line(cell: Cell, floor: float | None) -> str:
-    ratio = f"({cell.cpu_us / floor:5.2f})" if floor else ""
+def _row_lines(cells: list[Cell]) -> list[str]:
+    costs = {cell.server: cell.cpu_us for cell in cells}
+    cells = sorted(cells, key=lambda cell: cell.cpu_us)
+    return [_cell_line(cell, costs.get(FLOOR), costs.get(RIVAL)) for cell in cells]
+
+
+def _cell_line(cell: Cell, floor: float | None, rival: float | None) -> str:
+    cost = f"{cell.server:<12} {cell.cpu_us:8.2f} {_ratio(cell, floor)} {_ratio(cell, rival)}"
     spread = f"{cell.least_us:.2f} to {cell.most_us:.2f}"
-    cost = f"{cell.server:<9}{cell.cpu_us:7.2f} {ratio:>9}   {spread:>16}   first {cell.first_us:6.2f}"
-    return f"    {cost}{cell.rate:10.0f}/s{cell.lost:6d} lost"
+    rest = f"{cell.rate:8.0f}/s {cell.lost:4d} lost {cell.reply_octets:5d} octets"
+    return f"    {cost}   {spread:<17} {cell.first_us:8.2f} {rest}"
+
+
+def _ratio(cell: Cell, other: float | None) -> str:
+    return f"{cell.cpu_us / other:7.2f}" if other else f"{'-':>7}"
+
+
+def _footprint_lines(footprints: list[Footprint]) -> list[str]:
+    """Start and memory, and what a Service more takes, by data plane."""
+    if not footprints:
+        return []
+    lines = ["", "Start and memory, from etcd", *map(_footprint_line, footprints)]
+    for server, octets in bytes_a_service(footprints).items():
+        lines.append(f"  {server}: {octets} bytes a Service")
+    return lines
+
+
+def bytes_a_service(footprints: list[Footprint]) -> dict[str, int]:
+    """Resident memory that a Service more takes, by data plane, where two sizes were measured."""
+    found = {}
+    for server in dict.fromkeys(each.server for each in footprints):
+        sizes = sorted((f.services, f.rss_bytes) for f in footprints if f.server == server)
+        (few, little), (many, much) = sizes[0], sizes[-1]
+        if many > few:
+            found[server] = round((much - little) / (many - few))
+    return found
 
 
 def _footprint_line(print_: Footprint) -> str:
@@ -74,23 +114,27 @@ def _footprint_line(print_: Footprint) -> str:
     if print_.loaded_rss_bytes:
         megabytes += f", {print_.loaded_rss_bytes / 1e6:.0f} MB after the queries"
     ready = (
-        f"ready after {print_.ready_seconds:.2f} s, last Service answered after {print_.answer_seconds:.2f} s"
+        f"ready after {print_.ready_seconds:.2f} s with {print_.cpu_seconds:.2f} s of CPU,"
+        f" last Service answered after {print_.answer_seconds:.2f} s"
     )
-    return f"  {print_.services:>7} Services: {megabytes}; {ready}"
+    return f"  {print_.server:<12}{print_.services:>7} Services: {megabytes}; {ready}"
 
 
-def _machine_line() -> str:
-    facts = machine()
-    where = f"{facts['cpu']}, Linux {facts['kernel']}, Python {facts['python']}"
-    return f"{facts['date']}, commit {facts['commit']}, {where}"
+def machine_line(facts: dict[str, str] | None = None) -> str:
+    """Date, commit, processor, kernel and Python, and how busy the machine was, in one line."""
+    facts = facts or machine()
+    where = f"{facts['cpu']} ({facts['cores']} cores), Linux {facts['kernel']}, Python {facts['python']}"
+    return f"{facts['date']}, commit {facts['commit']}, {where}, load {facts['load']}"
 
 
 def machine() -> dict[str, str]:
-    """Date, commit, processor, kernel and Python of this run."""
+    """Date, commit, processor, kernel and Python of this run, and the system's load in this minute."""
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
         "cpu": _cpu(),
+        "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",
         "kernel": platform.release(),
         "python": platform.python_version(),
     }

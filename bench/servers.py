@@ -138,6 +138,7 @@ server:
     do-daemonize: no
     module-config: "iterator"
     minimal-responses: yes
+    max-udp-size: 1232
 remote-control:
     control-enable: no
 auth-zone:

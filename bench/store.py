@@ -19,16 +19,18 @@ _CALL_SECONDS = 20
 class Store:
     """A running etcd; ``client`` is an ``etcd3`` client of it, ``url`` what a server is configured with."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, dual: bool) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.client: Any = etcd3.client(host="127.0.0.1", port=port, timeout=_CALL_SECONDS)
         self.services = 0
+        self.dual = dual
 
     def grow(self, services: int) -> None:
         """Bring the number of Services up to ``services``."""
         if not self.services:
             self._put(registry.namespace_pairs())
-        self._put(registry.pairs(self.services, services))
+            self._put(registry.headless_pairs())
+        self._put(registry.pairs(self.services, services, dual=self.dual))
         self.services = services
 
     def _put(self, pairs: Iterable[tuple[str, bytes]]) -> None:
@@ -39,7 +41,7 @@ class Store:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Store]:
+def running(folder: Path, *, dual: bool = False) -> Iterator[Store]:
     """An etcd of its own below ``folder``, on the load generator's core; gone afterwards."""
     port, peer = free_port(), free_port()
     command = [
@@ -59,7 +61,7 @@ def running(folder: Path) -> Iterator[Store]:
     with Process(command, folder / "etcd.log", LOAD_CORE) as process:
         # A client made before etcd listens holds its node for failed, for ever.
         process.wait_until(lambda: ask.is_well(port, "/health"), _START_SECONDS)
-        store = Store(port)
+        store = Store(port, dual=dual)
         try:
             yield store
         finally:
