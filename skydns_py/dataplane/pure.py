@@ -21,7 +21,8 @@ from typing import Any
 
 from skydns_py.answers.packed import HEADER, Answer, Node, record
 from skydns_py.answers.query import AA, QR, RD, SMALLEST_PAYLOAD
-from skydns_py.zone.names import ancestors, is_within
+from skydns_py.dataplane.unlisted import Unlisted, is_wild
+from skydns_py.zone.names import ancestors
 from skydns_py.zone.rrset import CNAME, SOA, RRset
 
 MAX_PLANS = 4096
@@ -29,9 +30,6 @@ MAX_PLANS = 4096
 are made anew, which costs a query 2 µs."""
 MAX_COUNTED = 4096
 """Heads kept for sharing, about 2 MB; answers of ever new sizes come as a cluster's endpoints come and go."""
-
-MAX_OPENED = 1024
-"""Nodes kept of names that are not listed, at most a few hundred octets each as a rule."""
 
 MAX_NAME = 255
 _CLASS_IN = b"\0\1"
@@ -105,14 +103,13 @@ class PureTable:
     ) -> None:
         self._compute = compute
         self._edns_size = edns_size
-        self._open = open_subtrees
         self._nodes: dict[bytes, Flat] = {}
         self._zones: dict[bytes, Zone | None] = dict.fromkeys(open_subtrees)
         self._apexes: list[bytes] = []
         self._shapes: dict[tuple[bytes, tuple[int, ...]], Shape] = {}
         self._counted: dict[tuple[int, int], Heads] = {}
         self._plans: dict[bytes, Plan] = {}
-        self._opened: dict[bytes, Node | None] = {}
+        self._unlisted = Unlisted(compute, open_subtrees)
         self.wildcards = self.ready = False
 
     def answer(self, packet: bytes) -> bytes | None:
@@ -158,7 +155,7 @@ class PureTable:
 
     def _zone_around(self, name: bytes) -> Zone | None:
         """The zone in which ``name``, which is not in the table, does not exist; None where it might."""
-        if len(name) > MAX_NAME or (self.wildcards and (b"\1*" in name or b"\3any" in name)):
+        if len(name) > MAX_NAME or (self.wildcards and is_wild(name)):
             return None
         zones, at, size = self._zones, 0, len(name)
         while at < size and 0 < name[at] < 64:
@@ -196,7 +193,7 @@ class PureTable:
 
     def replace(self, name: bytes, node: Node | None) -> None:
         """See ``Table.replace``."""
-        self._opened.clear()
+        self._unlisted.clear()
         if node is None:
             self._nodes[name] = _LAZY
             return
@@ -208,7 +205,7 @@ class PureTable:
 
     def remove(self, name: bytes) -> None:
         """See ``Table.remove``."""
-        self._opened.clear()
+        self._unlisted.clear()
         self._nodes.pop(name, None)
 
     def replace_zone(self, apex: bytes, soa: RRset) -> None:
@@ -255,21 +252,13 @@ class PureTable:
         """See ``Directory.node``; a lazy node is computed and kept, unless any change may be one of it."""
         flat = self._nodes.get(name)
         if flat is None:
-            return self._open_node(name) if self._is_open(name) else None
+            return self._unlisted.node(name, wildcards=self.wildcards)
         if flat is _LAZY:
             node = self._compute(name)
-            if node is not None and not self._is_wild(name):
+            if node is not None and not (self.wildcards and is_wild(name)):
                 self.replace(name, node)
             return node
         return {int.from_bytes(key[:2]): _unflatten(flat, at) for key, at in flat[0].items()}
-
-    def _open_node(self, name: bytes) -> Node | None:
-        """The node of an unlisted name, kept until the table changes: a wildcard may be dear to compute."""
-        if name not in self._opened:
-            if len(self._opened) >= MAX_OPENED:
-                self._opened.clear()
-            self._opened[name] = self._compute(name)
-        return self._opened[name]
 
     def zone_of(self, name: bytes) -> bytes | None:
         """See ``Directory.zone_of``."""
@@ -280,13 +269,6 @@ class PureTable:
         zone = self._zones[apex]
         assert zone is not None, "an open subtree is no zone"
         return zone.soa
-
-    def _is_wild(self, name: bytes) -> bool:
-        """Whether ``name`` may stand for others (``wildcards``)."""
-        return self.wildcards and (b"\1*" in name or b"\3any" in name)
-
-    def _is_open(self, name: bytes) -> bool:
-        return self._is_wild(name) or any(is_within(name, subtree) for subtree in self._open)
 
 
 def _truncated(head: bytes, body: bytes, size: int, room: int) -> tuple[bytes, bytes]:

@@ -17,11 +17,10 @@ from skydns_py.dataplane.native._plane import (  # type: ignore[import-not-found
     ffi,
     lib,
 )
-from skydns_py.zone.names import MAX_LABEL, ancestors, from_labels, is_within
+from skydns_py.dataplane.unlisted import Unlisted, is_wild
+from skydns_py.zone.names import MAX_LABEL, ancestors, from_labels
 from skydns_py.zone.rrset import SOA, RRset
 
-MAX_OPENED = 1024
-"""Nodes kept of names that are not listed, at most a few hundred octets each as a rule; as in ``pure``."""
 MAX_TYPES = 255
 MAX_MISSES = 1024
 """Misses fetched at once: all places of the ring."""
@@ -64,14 +63,13 @@ class NativeTable:
         if not 512 <= edns_size <= 0xFFFF:
             raise ValueError(f"edns_size {edns_size}: from 512 to 65535 octets")
         self._compute = compute
-        self._open = open_subtrees
         self._plane = ffi.gc(_made(lib.plane_new(edns_size)), lib.plane_free)
         self._reply = ffi.new("uint8_t[]", max(edns_size, 512))
         self._views = ffi.new("struct view[]", MAX_TYPES)
         self._places: dict[bytes, int] = {}
         self._apexes: list[bytes] = []
         self._soas: dict[bytes, RRset] = {}
-        self._opened: dict[bytes, Node | None] = {}
+        self._unlisted = Unlisted(compute, open_subtrees)
         self._wildcards = self._ready = False
         for subtree in open_subtrees:
             self._set_zone(subtree, 0, b"", is_open=True)
@@ -112,7 +110,7 @@ class NativeTable:
 
     def replace(self, name: bytes, node: Node | None) -> None:
         """See ``Table.replace``. A node that is in the table already is left as it is."""
-        self._opened.clear()
+        self._unlisted.clear()
         if node is None:
             self._replace(name, _LAZY, 0, b"", b"")
             return
@@ -131,7 +129,7 @@ class NativeTable:
 
     def remove(self, name: bytes) -> None:
         """See ``Table.remove``."""
-        self._opened.clear()
+        self._unlisted.clear()
         _done(lib.plane_remove(self._plane, name, len(name)), name)
 
     def replace_zone(self, apex: bytes, soa: RRset) -> None:
@@ -154,21 +152,13 @@ class NativeTable:
         """See ``Directory.node``; a lazy node is computed and kept, unless any change may be one of it."""
         found = lib.plane_find(self._plane, name, len(name), self._views)
         if found == _ABSENT:
-            return self._open_node(name) if self._is_open(name) else None
+            return self._unlisted.node(name, wildcards=self._wildcards)
         if found == _IS_LAZY:
             node = self._compute(name)
-            if node is not None and not self._is_wild(name):
+            if node is not None and not (self._wildcards and is_wild(name)):
                 self.replace(name, node)
             return node
         return {view.type: _answer(view) for view in self._views[0:found]}
-
-    def _open_node(self, name: bytes) -> Node | None:
-        """The node of an unlisted name, kept until the table changes: a wildcard may be dear to compute."""
-        if name not in self._opened:
-            if len(self._opened) >= MAX_OPENED:
-                self._opened.clear()
-            self._opened[name] = self._compute(name)
-        return self._opened[name]
 
     def zone_of(self, name: bytes) -> bytes | None:
         """See ``Directory.zone_of``."""
@@ -177,13 +167,6 @@ class NativeTable:
     def soa(self, apex: bytes) -> RRset:
         """See ``Directory.soa``."""
         return self._soas[apex]
-
-    def _is_wild(self, name: bytes) -> bool:
-        """Whether ``name`` may stand for others (``wildcards``)."""
-        return self._wildcards and (b"\1*" in name or b"\3any" in name)
-
-    def _is_open(self, name: bytes) -> bool:
-        return self._is_wild(name) or any(is_within(name, subtree) for subtree in self._open)
 
     # Short names: what ``answers.search`` knows
 
