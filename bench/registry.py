@@ -26,7 +26,7 @@ def pairs(first: int, last: int, *, dual: bool = False) -> Iterator[tuple[str, b
     for index in range(first, last):
         second = cluster.address6(index) if dual and cluster.is_dual(index) else ""
         yield service_key(index), service_value(index, cluster.address(index), second)
-        yield _slice_key(index), _slice_value(index)
+        yield slice_pair(index, cluster.endpoints(index))
 
 
 def namespace_pairs() -> Iterator[tuple[str, bytes]]:
@@ -74,13 +74,13 @@ def _slice_key(index: int) -> str:
     return f"/registry/endpointslices/{cluster.namespace(index)}/{_slice_name(index)}"
 
 
+def slice_pair(index: int, addresses: Iterable[str]) -> tuple[str, bytes]:
+    """The etcd key and value of the EndpointSlice of Service number ``index``, with these endpoints."""
+    return _slice_key(index), _slice(cluster.service(index), _slice_name(index), index, addresses)
+
+
 def _slice_name(index: int) -> str:
     return f"{cluster.service(index)}-x{index % 10_000:04d}"
-
-
-def _slice_value(index: int) -> bytes:
-    """The one EndpointSlice of Service number ``index``."""
-    return _slice(cluster.service(index), _slice_name(index), index, cluster.endpoints(index))
 
 
 def _slice(service: str, name: str, index: int, addresses: Iterable[str]) -> bytes:

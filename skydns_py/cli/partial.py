@@ -14,6 +14,7 @@ from skydns_py.cluster.objects import (
     Endpoint,
     Endpoints,
     EndpointSlice,
+    Hints,
     Kind,
     Node,
     Pod,
@@ -24,6 +25,7 @@ from skydns_py.cluster.objects import (
 
 Json = dict[str, Any]
 
+ZONE = "topology.kubernetes.io/zone"
 NOTE = "partial: stored as protobuf by an API server; these are the fields that names need"
 
 
@@ -32,11 +34,11 @@ def document(ref: Ref, obj: ClusterObject | None) -> Json:
     metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
     version = "discovery.k8s.io/v1" if ref.kind is Kind.SLICE else "v1"
     body = _body(obj)
-    labels = body.pop("labels", {})
+    extra = {name: body.pop(name) for name in ("labels", "deletionTimestamp") if name in body}
     return {
         "apiVersion": version,
         "kind": ref.kind.value,
-        "metadata": {**metadata, **_set(labels=labels), "annotations": {PARTIAL: "true"}},
+        "metadata": {**metadata, **_set(**extra), "annotations": {PARTIAL: "true"}},
         **body,
     }
 
@@ -52,9 +54,14 @@ def _body(obj: ClusterObject | None) -> Json:
         case Pod():
             return _pod(obj)
         case Node():
-            return {"status": {"addresses": [{"address": ip(each)} for each in obj.addresses]}}
+            return _node(obj)
         case _:
             return {}
+
+
+def _node(obj: Node) -> Json:
+    addresses = [{"address": ip(each)} for each in obj.addresses]
+    return {"labels": _set(**{ZONE: obj.zone}), "status": {"addresses": addresses}}
 
 
 def _service(obj: Service) -> Json:
@@ -127,7 +134,13 @@ def _slice_endpoint(endpoint: Endpoint) -> Json:
         "addresses": [ip(endpoint.address)],
         "conditions": conditions,
         **_set(hostname=endpoint.hostname, nodeName=endpoint.node, zone=endpoint.zone),
+        **_set(hints=_hints(endpoint.hints) if endpoint.hints else {}),
     }
+
+
+def _hints(hints: Hints) -> Json:
+    names = {"forZones": hints.zones, "forNodes": hints.nodes}
+    return _set(**{key: [{"name": name} for name in found] for key, found in names.items()})
 
 
 def _pod(obj: Pod) -> Json:
@@ -138,7 +151,16 @@ def _pod(obj: Pod) -> Json:
         podIPs=[{"ip": each} for each in addresses],
         conditions=[{"type": "Ready", "status": "True"}] if obj.ready else [],
     )
-    return _set(spec=_set(hostNetwork=obj.host_network), status=status)
+    ports = [{"name": port.name, "protocol": port.protocol, "containerPort": port.port} for port in obj.ports]
+    spec = _set(
+        hostNetwork=obj.host_network,
+        nodeName=obj.node,
+        hostname=obj.hostname,
+        subdomain=obj.subdomain,
+        containers=[{"ports": ports}] if ports else [],
+    )
+    leaving = "1970-01-01T00:00:00Z" if obj.terminating else ""
+    return _set(labels=dict(obj.labels), deletionTimestamp=leaving, spec=spec, status=status)
 
 
 def _set(**fields: Any) -> Json:

@@ -76,7 +76,7 @@ def decode(value: bytes) -> ClusterObject:
     """The object of a registry value that begins with ``MAGIC``; DecodeError where it cannot be used."""
     if not value.startswith(MAGIC):
         raise DecodeError("", "does not begin with k8s and a zero octet")
-    envelope = _parse("Unknown", value[len(MAGIC) :])
+    envelope = parse("Unknown", value[len(MAGIC) :])
     version, kind = envelope.typeMeta.apiVersion, envelope.typeMeta.kind
     known = API.get((version, kind))
     if known is None:
@@ -85,10 +85,11 @@ def decode(value: bytes) -> ClusterObject:
         raise DecodeError(
             "", f"has the content encoding {shown(envelope.contentEncoding)}; none is supported"
         )
-    return build(known, ProtoFields(_parse(kind, envelope.raw)))
+    return build(known, ProtoFields(parse(kind, envelope.raw)))
 
 
-def _parse(name: str, octets: bytes) -> Any:
+def parse(name: str, octets: bytes) -> Any:
+    """A message of ``protos``; DecodeError where ``octets`` are none."""
     message: Message = CLASSES[name]()
     try:
         message.ParseFromString(octets)

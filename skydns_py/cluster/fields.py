@@ -261,6 +261,16 @@ def choice(fields: Fields, name: str, allowed: Collection[str], absent: str) -> 
     raise fields.error(name, f"must be one of {', '.join(allowed)}, not {shown(value)}")
 
 
+def is_label(text: str) -> bool:
+    """Whether ``text`` is what ``dns_label`` asks for."""
+    return _LABEL(text) is not None
+
+
+def is_subdomain(text: str) -> bool:
+    """Whether ``text`` is what ``dns_subdomain`` asks for."""
+    return len(text) <= 253 and _SUBDOMAIN(text) is not None
+
+
 def dns_label(fields: Fields, name: str, needed: bool = True) -> str:
     """A DNS label (RFC 1123): at most 63 lower-case letters, digits, inner dashes; "" if not ``needed``."""
     value = fields.text(name)
@@ -272,7 +282,7 @@ def dns_label(fields: Fields, name: str, needed: bool = True) -> str:
 def dns_subdomain(fields: Fields, name: str) -> str:
     """A Kubernetes object name: dotted lower-case parts, at most 253 in all (one part may exceed 63)."""
     value = fields.text(name)
-    if len(value) <= 253 and _SUBDOMAIN(value):
+    if is_subdomain(value):
         return value
     raise _no_name(
         fields, name, value, 'a name: at most 253 of lower-case letters, digits, inner "-" and "."'

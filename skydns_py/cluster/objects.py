@@ -48,6 +48,22 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a Service asks of an external load balancer: which one, and which address; most ask for nothing.
+
+    ``balancer_class`` is ``spec.loadBalancerClass``; Services with one ``sharing_key`` may share an address.
+    """
+
+    balancer_class: str = ""
+    addresses: tuple[Address, ...] = ()
+    pool: str = ""
+    sharing_key: str = ""
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True, slots=True)
 class Exposure:
     """How a Service is reached from outside, and how a client sticks to an endpoint; most have the default.
 
@@ -63,6 +79,7 @@ class Exposure:
     internal_local: bool = False
     health_check_node_port: int = 0
     affinity_seconds: int = 0
+    wishes: Wishes = NO_WISHES
 
 
 UNEXPOSED = Exposure()
@@ -101,6 +118,14 @@ class EndpointPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """Which zones and nodes an endpoint should be used from, as the EndpointSlice controller suggests."""
+
+    zones: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One backend address. ``ready`` is the controller's word; ``hostname`` is "" unless it was set."""
 
@@ -111,6 +136,7 @@ class Endpoint:
     terminating: bool = False
     node: str = ""
     zone: str = ""
+    hints: Hints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +183,10 @@ class EndpointSlice:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A Pod, as far as names need it. ``finished`` means its phase is Succeeded or Failed."""
+    """A Pod, as far as names and endpoints need it. ``finished``: its phase is Succeeded or Failed.
+
+    ``ports`` are its containers' named ports; ``labels`` are sorted; ``terminating``: its deletion has begun.
+    """
 
     namespace: str
     name: str
@@ -165,6 +194,12 @@ class Pod:
     host_network: bool = False
     finished: bool = False
     ready: bool = False
+    terminating: bool = False
+    node: str = ""
+    hostname: str = ""
+    subdomain: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
 
     @property
     def ref(self) -> Ref:
@@ -186,10 +221,11 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Node and its addresses of type InternalIP and ExternalIP."""
+    """A Node, its addresses of type InternalIP and ExternalIP, and the zone it says it is in ("" if none)."""
 
     name: str
     addresses: tuple[Address, ...] = ()
+    zone: str = ""
 
     @property
     def ref(self) -> Ref:

@@ -16,6 +16,34 @@ from google.protobuf.message import Message
 
 _PACKAGE = "skydns.kubernetes"
 
+_SERVICE_SPEC: Mapping[str, tuple[int, str]] = {
+    "ports": (1, "[]ServicePort"),
+    "selector": (2, "map"),
+    "clusterIP": (3, "string"),
+    "type": (4, "string"),
+    "externalIPs": (5, "[]string"),
+    "sessionAffinity": (7, "string"),
+    "loadBalancerIP": (8, "string"),
+    "loadBalancerSourceRanges": (9, "[]string"),
+    "externalName": (10, "string"),
+    "externalTrafficPolicy": (11, "string"),
+    "healthCheckNodePort": (12, "?int32"),
+    "publishNotReadyAddresses": (13, "?bool"),
+    "sessionAffinityConfig": (14, "SessionAffinityConfig"),
+    "clusterIPs": (18, "[]string"),
+    "loadBalancerClass": (21, "string"),
+    "internalTrafficPolicy": (22, "string"),
+}
+
+_SLICE_ENDPOINT: Mapping[str, tuple[int, str]] = {
+    "addresses": (1, "[]string"),
+    "conditions": (2, "SliceConditions"),
+    "hostname": (3, "string"),
+    "nodeName": (6, "string"),
+    "zone": (7, "string"),
+    "hints": (8, "SliceHints"),
+}
+
 MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
     "Unknown": {
         "typeMeta": (1, "TypeMeta"),
@@ -27,27 +55,14 @@ MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
     "ObjectMeta": {
         "name": (1, "string"),
         "namespace": (3, "string"),
+        "deletionTimestamp": (9, "Time"),
         "labels": (11, "map"),
         "annotations": (12, "map"),
     },
+    "Time": {"seconds": (1, "int64")},
     "IntOrString": {"type": (1, "?int64"), "intVal": (2, "?int32"), "strVal": (3, "string")},
     "Service": {"metadata": (1, "ObjectMeta"), "spec": (2, "ServiceSpec"), "status": (3, "ServiceStatus")},
-    "ServiceSpec": {
-        "ports": (1, "[]ServicePort"),
-        "selector": (2, "map"),
-        "clusterIP": (3, "string"),
-        "type": (4, "string"),
-        "externalIPs": (5, "[]string"),
-        "sessionAffinity": (7, "string"),
-        "loadBalancerSourceRanges": (9, "[]string"),
-        "externalName": (10, "string"),
-        "externalTrafficPolicy": (11, "string"),
-        "healthCheckNodePort": (12, "?int32"),
-        "publishNotReadyAddresses": (13, "?bool"),
-        "sessionAffinityConfig": (14, "SessionAffinityConfig"),
-        "clusterIPs": (18, "[]string"),
-        "internalTrafficPolicy": (22, "string"),
-    },
+    "ServiceSpec": _SERVICE_SPEC,
     "ServicePort": {
         "name": (1, "string"),
         "protocol": (2, "string"),
@@ -74,17 +89,21 @@ MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "ports": (3, "[]SlicePort"),
         "addressType": (4, "string"),
     },
-    "SliceEndpoint": {
-        "addresses": (1, "[]string"),
-        "conditions": (2, "SliceConditions"),
-        "hostname": (3, "string"),
-        "nodeName": (6, "string"),
-        "zone": (7, "string"),
-    },
+    "SliceEndpoint": _SLICE_ENDPOINT,
+    "SliceHints": {"forZones": (1, "[]SliceHint"), "forNodes": (2, "[]SliceHint")},
+    "SliceHint": {"name": (1, "string")},
     "SliceConditions": {"ready": (1, "?bool"), "serving": (2, "?bool"), "terminating": (3, "?bool")},
     "SlicePort": {"name": (1, "string"), "protocol": (2, "string"), "port": (3, "?int32")},
     "Pod": {"metadata": (1, "ObjectMeta"), "spec": (2, "PodSpec"), "status": (3, "PodStatus")},
-    "PodSpec": {"hostNetwork": (11, "?bool")},
+    "PodSpec": {
+        "containers": (2, "[]Container"),
+        "nodeName": (10, "string"),
+        "hostNetwork": (11, "?bool"),
+        "hostname": (16, "string"),
+        "subdomain": (17, "string"),
+    },
+    "Container": {"ports": (6, "[]ContainerPort")},
+    "ContainerPort": {"name": (1, "string"), "containerPort": (3, "?int32"), "protocol": (4, "string")},
     "PodStatus": {
         "phase": (1, "string"),
         "conditions": (2, "[]PodCondition"),
@@ -97,6 +116,26 @@ MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
     "Node": {"metadata": (1, "ObjectMeta"), "status": (3, "NodeStatus")},
     "NodeStatus": {"addresses": (5, "[]NodeAddress")},
     "NodeAddress": {"type": (1, "string"), "address": (2, "string")},
+    # For ``straight``: parts that repeat are octets, in lists, so that none merges with another unseen.
+    "StraightUnknown": {
+        "typeMeta": (1, "[]bytes"),
+        "raw": (2, "bytes"),
+        "contentEncoding": (3, "string"),
+        "contentType": (4, "string"),
+    },
+    "StraightService": {
+        "metadata": (1, "ObjectMeta"),
+        "spec": (2, "StraightServiceSpec"),
+        "status": (3, "[]bytes"),
+    },
+    "StraightServiceSpec": {**_SERVICE_SPEC, "ports": (1, "[]bytes")},
+    "StraightEndpointSlice": {
+        "metadata": (1, "ObjectMeta"),
+        "endpoints": (2, "[]StraightSliceEndpoint"),
+        "ports": (3, "[]bytes"),
+        "addressType": (4, "string"),
+    },
+    "StraightSliceEndpoint": {**_SLICE_ENDPOINT, "conditions": (2, "[]bytes"), "hints": (8, "[]bytes")},
 }
 
 _Field = descriptor_pb2.FieldDescriptorProto

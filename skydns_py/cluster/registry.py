@@ -7,7 +7,7 @@ earliest releases wrote no namespace; such a key is in ``default``.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from skydns_py.cluster import decode_json, decode_protobuf
+from skydns_py.cluster import decode_json, decode_protobuf, straight
 from skydns_py.cluster.fields import parse_json
 from skydns_py.cluster.objects import ClusterObject, Kind, Ref
 from skydns_py.errors import DecodeError
@@ -29,10 +29,8 @@ _PLACES: Mapping[str, _Place] = {
     "endpointslices/": _Place(Kind.SLICE, True),
     "pods/": _Place(Kind.POD, True),
 }
-_PREFIX_OF = {place.kind: prefix for prefix, place in _PLACES.items()}
-
-PREFIXES: tuple[str, ...] = tuple(_PLACES)
-"""What to list and watch, below the registry's own prefix and a slash."""
+PREFIXES: Mapping[Kind, str] = {place.kind: prefix for prefix, place in _PLACES.items()}
+"""What to list and watch for each kind, below the registry's own prefix and a slash."""
 
 
 def parse_key(key: str, prefix: str) -> Ref | None:
@@ -41,6 +39,10 @@ def parse_key(key: str, prefix: str) -> Ref | None:
     if not key.startswith(root):
         return None
     rest = key[len(root) :]
+    folder, *names = rest.rsplit("/", 2)
+    place = _PLACES.get(f"{folder}/")
+    if place and place.namespaced and len(names) == 2 and all(names):  # nearly every key of a large cluster
+        return Ref(place.kind, names[0], names[1])
     for relative, place in _PLACES.items():
         if rest.startswith(relative):
             return _ref(place, rest[len(relative) :].split("/"))
@@ -57,10 +59,10 @@ def _ref(place: _Place, parts: list[str]) -> Ref | None:
 
 def key_for(ref: Ref, prefix: str) -> str:
     """The key of an object, the other way round; ValueError for a Record, which has none here."""
-    if ref.kind not in _PREFIX_OF:
+    if ref.kind not in PREFIXES:
         raise ValueError(f"{ref} has no key in the registry")
     parts = (ref.namespace, ref.name) if ref.namespace else (ref.name,)
-    return f"{prefix.rstrip('/')}/{_PREFIX_OF[ref.kind]}{'/'.join(parts)}"
+    return f"{prefix.rstrip('/')}/{PREFIXES[ref.kind]}{'/'.join(parts)}"
 
 
 def decode(ref: Ref, value: bytes) -> ClusterObject:
@@ -79,7 +81,7 @@ def decode(ref: Ref, value: bytes) -> ClusterObject:
 
 def _decode(value: bytes) -> ClusterObject:
     if value.startswith(decode_protobuf.MAGIC):
-        return decode_protobuf.decode(value)
+        return straight.decode(value) or decode_protobuf.decode(value)
     if value.startswith(_ENCRYPTED):
         raise DecodeError(
             "",

@@ -11,7 +11,7 @@ They follow the API reference of Kubernetes v1, with these points settled here:
 5. What repeats across a large cluster (namespaces, port tuples, label texts) is shared.
 """
 
-from dataclasses import astuple
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 from sys import intern
@@ -30,7 +30,15 @@ from skydns_py.cluster.fields import (
     port,
     shown,
 )
-from skydns_py.cluster.objects import UNEXPOSED, Address, Exposure, Service, ServicePort
+from skydns_py.cluster.objects import (
+    NO_WISHES,
+    UNEXPOSED,
+    Address,
+    Exposure,
+    Service,
+    ServicePort,
+    Wishes,
+)
 
 ALL_PODS = "skydns/selects-all-pods"
 """Annotation of a Service whose v1beta1 selector was ``{}``: every pod of the namespace."""
@@ -38,9 +46,11 @@ ALL_PODS = "skydns/selects-all-pods"
 _Row = tuple[str, str, int, int | str, int]
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _AFFINITIES = ("None", "ClientIP")
-_TOLERATE_UNREADY = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
+TOLERATE_UNREADY = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
 _AFFINITY_SECONDS = 10800
-_DEFAULT_EXPOSURE = astuple(UNEXPOSED)
+_POOL, _SHARING, _ADDRESSES = "skydns/address-pool", "skydns/allow-shared-address", "skydns/addresses"
+"""Annotations that tell the external load balancer what is wished; the last is a list with commas."""
+_PLAIN = ((), (), False, (), False, False, 0, 0)
 
 
 @lru_cache(SHARED)
@@ -57,15 +67,20 @@ def service(fields: Fields) -> Service:
     return Service(
         namespace=namespace(meta),
         name=intern(dns_label(meta, "name")),
-        ports=_shared_ports(tuple([_service_port(each) for each in spec.children("ports")])),
+        ports=ports(spec),
         addresses=portal,
         headless=headless,
         external_name=_external_name(spec) if external else "",
         publish_not_ready=spec.flag("publishNotReadyAddresses")
-        or meta.pair("annotations", _TOLERATE_UNREADY) == "true",
+        or meta.pair("annotations", TOLERATE_UNREADY) == "true",
         selector=None if external else _selector(meta, spec),
-        exposure=UNEXPOSED if external else _exposure(spec, fields.child("status"), kind == "LoadBalancer"),
+        exposure=UNEXPOSED if external else _exposure(fields, meta, spec, kind == "LoadBalancer"),
     )
+
+
+def ports(spec: Fields) -> tuple[ServicePort, ...]:
+    """The ports of a Service's ``spec``."""
+    return _shared_ports(tuple([_service_port(each) for each in spec.children("ports")]))
 
 
 def _portal(spec: Fields) -> tuple[tuple[Address, ...], bool]:
@@ -120,14 +135,19 @@ def _target_name(fields: Fields, target: str) -> str:
 def _selector(meta: Fields, spec: Fields) -> tuple[tuple[str, str], ...] | None:
     pairs = spec.pairs("selector")
     if pairs:
-        return tuple((intern(key), intern(pairs[key])) for key in sorted(pairs))
+        return sorted_pairs(pairs)
     return () if meta.pair("annotations", ALL_PODS) == "true" else None
 
 
-def _exposure(spec: Fields, status: Fields, wants_balancer: bool) -> Exposure:
+def sorted_pairs(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Label pairs in the order of their keys, their texts shared."""
+    return tuple([(intern(key), intern(pairs[key])) for key in sorted(pairs)])
+
+
+def _exposure(fields: Fields, meta: Fields, spec: Fields, wants_balancer: bool) -> Exposure:
     values = (
         addresses(spec, "externalIPs"),
-        _balancer_addresses(status.child("loadBalancer")),
+        _balancer_addresses(fields.child("status").child("loadBalancer")),
         wants_balancer,
         _source_ranges(spec),
         spec.text("externalTrafficPolicy") == "Local",
@@ -135,7 +155,29 @@ def _exposure(spec: Fields, status: Fields, wants_balancer: bool) -> Exposure:
         number_in(spec, "healthCheckNodePort", 0, 65535),
         _affinity_seconds(spec),
     )
-    return UNEXPOSED if values == _DEFAULT_EXPOSURE else Exposure(*values)
+    wishes = _wishes(meta, spec) if wants_balancer else NO_WISHES
+    if values == _PLAIN and wishes is NO_WISHES:
+        return UNEXPOSED
+    return Exposure(*values, wishes)
+
+
+def _wishes(meta: Fields, spec: Fields) -> Wishes:
+    found = Wishes(
+        intern(spec.text("loadBalancerClass")),
+        _wished_addresses(meta, spec),
+        intern(meta.pair("annotations", _POOL)),
+        meta.pair("annotations", _SHARING),
+    )
+    return NO_WISHES if found == NO_WISHES else found
+
+
+def _wished_addresses(meta: Fields, spec: Fields) -> tuple[Address, ...]:
+    """The annotation's addresses, else ``spec.loadBalancerIP``, which knows only one."""
+    text, place = meta.pair("annotations", _ADDRESSES), f"annotations[{_ADDRESSES}]"
+    if text:
+        return tuple(dict.fromkeys(address(meta, place, each.strip()) for each in text.split(",")))
+    only = spec.text("loadBalancerIP")
+    return (address(spec, "loadBalancerIP", only),) if only else ()
 
 
 def _balancer_addresses(balancer: Fields) -> tuple[Address, ...]:

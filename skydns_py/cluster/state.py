@@ -1,9 +1,10 @@
 """The one picture of the cluster: events go in, and what each touched comes out.
 
 1. A Service and its endpoints are one thing to the names: a ``ServiceView``.  EndpointSlices win over an
-   Endpoints object, because a control plane mirrors the latter into the former.
+   Endpoints object, because a control plane mirrors the latter into the former; where a Service with a
+   selector has neither, not even an empty one, its endpoints are derived from Pods (``endpoints``).
 2. Endpoints and slices may come before their Service and outlive it; they count only while it exists.
-3. ``apply`` costs work in proportion to the Service touched.  What was there before is remembered until
+3. ``apply`` costs work in proportion to the Services touched.  What was there before is remembered until
    ``take`` is called, so a burst of events on one Service is one change.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
+from skydns_py.cluster.endpoints import Selectors, derive
 from skydns_py.cluster.objects import (
     Endpoints,
     EndpointSlice,
@@ -57,6 +59,7 @@ class Cluster:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Key, object]] = {kind: {} for kind in Kind}
         self._slices_of: dict[Key, tuple[str, ...]] = {}
+        self._selectors = Selectors(self._objects[Kind.POD])
         self._before: dict[Ref, Thing | None] = {}
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -86,29 +89,60 @@ class Cluster:
     def view(self, key: Key) -> ServiceView | None:
         """The Service of that key with its endpoints, or None."""
         service = self._objects[Kind.SERVICE].get(key)
-        return ServiceView(service, self._subsets(key)) if isinstance(service, Service) else None
+        return ServiceView(service, self._subsets(key, service)) if isinstance(service, Service) else None
 
-    def _subsets(self, key: Key) -> tuple[Subset, ...]:
+    def _subsets(self, key: Key, service: Service) -> tuple[Subset, ...]:
         slices = self._objects[Kind.SLICE]
         if names := self._slices_of.get(key):
             parts = (part for name in names if isinstance(part := slices[key[0], name], EndpointSlice))
             return tuple(subset for part in parts for subset in part.subsets)
         endpoints = self._objects[Kind.ENDPOINTS].get(key)
-        return endpoints.subsets if isinstance(endpoints, Endpoints) else ()
+        if isinstance(endpoints, Endpoints):
+            return endpoints.subsets
+        return derive(service, self._selectors.pods(key))
 
     def _apply(self, event: Event) -> None:
         ref = event.obj.ref if isinstance(event, Upsert) else event.ref
         objects, key = self._objects[ref.kind], (ref.namespace, ref.name)
         old, new = objects.get(key), event.obj if isinstance(event, Upsert) else None
-        for touched in _touched(ref, old, new):
-            if touched not in self._before:
-                self._before[touched] = self.thing(touched)
+        touched = self._touched(ref, old, new)
+        for each in touched:
+            if each not in self._before:
+                self._before[each] = self.thing(each)
         if new is None:
             objects.pop(key, None)
         else:
             objects[key] = new
+        self._index(ref, old, new, touched)
+
+    def _touched(self, ref: Ref, old: object, new: object) -> list[Ref]:
+        """The things an event on ``ref`` may change: itself, or the Services its endpoints belong to."""
+        if ref.kind is Kind.POD:
+            pods = (_pod(old), _pod(new)) if old != new else ()
+            keys = dict.fromkeys(key for pod in pods for key in self._selectors.services(pod))
+            return [ref, *(Ref(Kind.SERVICE, *key) for key in keys)]
+        if ref.kind is not Kind.ENDPOINTS and ref.kind is not Kind.SLICE:
+            return [ref]
+        parts = [part for part in (old, new) if isinstance(part, Endpoints | EndpointSlice)]
+        owners = dict.fromkeys((part.namespace, part.service) for part in parts if part.service)
+        return [Ref(Kind.SERVICE, *key) for key in owners]
+
+    def _index(self, ref: Ref, old: object, new: object, touched: list[Ref]) -> None:
+        """Bring up to date what is found by other ways than its key."""
+        if ref.kind is Kind.POD:
+            self._selectors.move(_pod(old), _pod(new))
+            return
         if ref.kind is Kind.SLICE:
-            self._index_slice(key, old, new)
+            self._index_slice((ref.namespace, ref.name), old, new)
+        for each in touched:
+            if each.kind is Kind.SERVICE:
+                self._hold((each.namespace, each.name))
+
+    def _hold(self, key: Key) -> None:
+        """Have the Service's endpoints derived where that is all there is."""
+        service = self._objects[Kind.SERVICE].get(key)
+        alone = key not in self._slices_of and key not in self._objects[Kind.ENDPOINTS]
+        self._selectors.hold(key, service.selector if alone and isinstance(service, Service) else None)
 
     def _index_slice(self, key: Key, old: object, new: object) -> None:
         for part, present in ((old, False), (new, True)):
@@ -121,9 +155,5 @@ class Cluster:
                     del self._slices_of[owner]
 
 
-def _touched(ref: Ref, old: object, new: object) -> set[Ref]:
-    """The things an event on ``ref`` may change: itself, or the Services its endpoints belong to."""
-    if ref.kind is not Kind.ENDPOINTS and ref.kind is not Kind.SLICE:
-        return {ref}
-    parts = [part for part in (old, new) if isinstance(part, Endpoints | EndpointSlice)]
-    return {Ref(Kind.SERVICE, part.namespace, part.service) for part in parts if part.service}
+def _pod(thing: object) -> Pod | None:
+    return thing if isinstance(thing, Pod) else None

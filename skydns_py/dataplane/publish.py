@@ -41,13 +41,16 @@ class Publisher:
         if serial != self._serial:
             self._renew(self._table, serial)
         self._table.wildcards = self._zone.has_records
+        lazy = []
         for name, update in self._zone.take().items():
             if isinstance(update, Found) and not lazily:
                 self._table.replace(name, pack(name, update.rrsets, update.glue))
             elif update is None:
                 self._table.remove(name)
             else:
-                self._table.replace(name, None)
+                lazy.append(name)
+        if lazy:
+            self._table.defer(lazy)
 
     def _change_clients(self, before: Pod | None, after: Pod | None) -> None:
         assert self._table is not None, "attached first"

@@ -16,7 +16,7 @@
 
 import itertools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from skydns_py.answers.packed import HEADER, Answer, Node, record
@@ -202,6 +202,11 @@ class PureTable:
             stride = (answer.stride, itertools.count()) if answer.stride else None
             flat += (self._heads(answer), answer.body, stride)
         self._nodes[name] = tuple(flat)
+
+    def defer(self, names: Iterable[bytes]) -> None:
+        """See ``Table.defer``."""
+        self._unlisted.clear()
+        self._nodes.update(dict.fromkeys(names, _LAZY))
 
     def remove(self, name: bytes) -> None:
         """See ``Table.remove``."""

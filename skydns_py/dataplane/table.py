@@ -1,6 +1,6 @@
 """The contract between what fills the table and what serves from it, whichever language that is in."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from skydns_py.answers.packed import Node
@@ -21,6 +21,9 @@ class Table(Protocol):
 
     def replace(self, name: bytes, node: Node | None) -> None:
         """The name exists and owns ``node``; None: it exists, and its node is computed when asked for."""
+
+    def defer(self, names: Iterable[bytes]) -> None:
+        """These names exist, and their nodes are computed when asked for: as ``replace(name, None)``."""
 
     def remove(self, name: bytes) -> None:
         """The name does not exist any more."""

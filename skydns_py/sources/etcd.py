@@ -16,7 +16,7 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -71,13 +71,19 @@ class EtcdSource:
     """A ``Source`` that follows etcd. ``settings`` are as in the configuration; retries for ever."""
 
     def __init__(
-        self, settings: EtcdSettings, sink: Sink, reactor: Reactor, timing: Timing | None = None
+        self,
+        settings: EtcdSettings,
+        sink: Sink,
+        reactor: Reactor,
+        timing: Timing | None = None,
+        kinds: Collection[Kind] | None = None,
     ) -> None:
+        """``kinds`` are those to list and watch, None all of them; ValueError where no prefix holds any."""
         self._settings = settings
         self._sink = sink
         self._timing = timing or Timing()
         self._handover = _Handover(sink, reactor)
-        self._prefixes = _prefixes(settings)
+        self._prefixes = _prefixes(settings, frozenset(Kind if kinds is None else kinds))
         self._machine = ListWatch(self._prefixes, random.random, _PAGE)
         self._leases: dict[int, int] = {}
         self._turn = 0
@@ -219,18 +225,18 @@ class EtcdSource:
 
     def _item(self, change: Change, seconds: dict[int, int]) -> Item | None:
         """The event that a change amounts to, a refusal, or None where the key holds no known kind."""
-        key = change.key.decode(errors="backslashreplace")
         try:
             ref = self._ref(change.key.decode())
             if ref is None or not isinstance(change, Put):
                 return Removal(ref) if ref else None
             return Upsert(_decode(ref, change, seconds))
         except DecodeError as error:
-            return partial(self._sink.refused, key, str(error))
+            reason = str(error)
         except UnicodeDecodeError:
-            return partial(self._sink.refused, key, "the key is not UTF-8 text")
+            reason = "the key is not UTF-8 text"
         except Exception as error:
-            return partial(self._sink.refused, key, f"cannot be read: {type(error).__name__}: {error}")
+            reason = f"cannot be read: {type(error).__name__}: {error}"
+        return partial(self._sink.refused, change.key.decode(errors="backslashreplace"), reason)
 
     def _ref(self, key: str) -> Ref | None:
         skydns = self._settings.skydns_prefix
@@ -318,11 +324,14 @@ def _decode(ref: Ref, put: Put, seconds: dict[int, int]) -> ClusterObject:
     return registry.decode(ref, put.value)
 
 
-def _prefixes(settings: EtcdSettings) -> tuple[bytes, ...]:
+def _prefixes(settings: EtcdSettings, kinds: Collection[Kind]) -> tuple[bytes, ...]:
     """What is listed and watched; a prefix that is "" leaves its half out."""
-    root = _below(settings.registry_prefix)
-    kinds = [root + relative.encode() for relative in registry.PREFIXES] if settings.registry_prefix else []
-    return (*kinds, *([_below(settings.skydns_prefix)] if settings.skydns_prefix else []))
+    root, skydns = settings.registry_prefix, settings.skydns_prefix
+    wanted = [place for kind, place in registry.PREFIXES.items() if root and kind in kinds]
+    records = [_below(skydns)] if skydns and Kind.RECORD in kinds else []
+    if not wanted and not records:
+        raise ValueError("none of the kinds wanted is kept below the prefixes that are set")
+    return (*[_below(root) + place.encode() for place in wanted], *records)
 
 
 def _below(prefix: str) -> bytes:

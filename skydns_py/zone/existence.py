@@ -6,6 +6,8 @@ NXDOMAIN for a name says that nothing exists below it either, so every parent of
 exist tells its parent, and so on upward until a name that exists anyway: a handful of steps.
 """
 
+from collections.abc import Sequence
+
 from skydns_py.zone.names import ancestors, parent
 
 
@@ -29,6 +31,10 @@ class Existence:
         existed = name in self._owned or name in self._children
         self._owned.add(name)
         return [] if existed else self._begin(name)
+
+    def own_all(self, names: Sequence[bytes]) -> list[bytes]:
+        """``own`` for each of them, in their order."""
+        return [name for owned in names for name in self.own(owned)]
 
     def is_owned(self, name: bytes) -> bool:
         """Whether something owns the name, rather than a name below it."""

@@ -84,16 +84,24 @@ def ip_label(address: bytes) -> str:
     return ip_text(address).replace(":", "-")
 
 
+def ip_wire_label(address: bytes) -> bytes:
+    """``ip_label`` as a wire label; most are of IPv4 and needed once, so that a cache would only cost."""
+    label = b"%d-%d-%d-%d" % tuple(address) if len(address) == 4 else ip_label(address).encode()
+    return _LENGTHS[len(label)] + label
+
+
 def reverse(address: bytes) -> bytes:
     """The owner of an address's PTR record (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
     if len(address) == 4:
-        return b"".join([_OCTETS[octet] for octet in reversed(address)]) + IN_ADDR
+        first, second, third, fourth = address
+        return _OCTETS[fourth] + _OCTETS[third] + _OCTETS[second] + _OCTETS[first] + IN_ADDR
     return b"".join(map(_wire_label, reversed(address.hex()))) + IP6
 
 
 IN_ADDR = from_labels("in-addr", "arpa")
 IP6 = from_labels("ip6", "arpa")
 _OCTETS = [_wire_label(str(octet)) for octet in range(256)]
+_LENGTHS = [bytes((length,)) for length in range(MAX_LABEL + 1)]
 
 
 _UNDASHED = frozenset(".:%")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from skydns_py.cluster.objects import Endpoint, EndpointPort, ServicePort
 from skydns_py.cluster.state import ServiceView
-from skydns_py.zone.names import MAX_LABEL, MAX_NAME, from_labels, from_text, ip_label
+from skydns_py.zone.names import MAX_LABEL, MAX_NAME, from_labels, from_text, ip_wire_label
 from skydns_py.zone.rrset import AAAA, CNAME, SRV, A, RRset, RRsets
 
 VERSION = "1.1.0"
@@ -114,13 +114,15 @@ def address_rrsets(found: Iterable[bytes], ttl: int) -> RRsets:
 
 def _hosts(view: ServiceView, name: bytes) -> list[Host]:
     """The endpoints that have names (rule 6)."""
-    named = ((from_labels(_label(each), base=name), each, ports) for each, ports in ready(view))
+    named = [(_label(each) + name, each, ports) for each, ports in ready(view)]
     return [host for host in named if len(host[0]) <= MAX_NAME]
 
 
-def _label(endpoint: Endpoint) -> str:
-    """The label of an endpoint below its Service (rule 4)."""
-    return endpoint.hostname or ip_label(endpoint.address)
+def _label(endpoint: Endpoint) -> bytes:
+    """The wire label of an endpoint below its Service (rule 4)."""
+    if endpoint.hostname:
+        return from_labels(endpoint.hostname, base=b"")
+    return ip_wire_label(endpoint.address)
 
 
 def _pointers(portals: Iterable[bytes], name: bytes, hosts: list[Host]) -> dict[bytes, tuple[bytes, ...]]:

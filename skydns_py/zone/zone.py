@@ -116,12 +116,14 @@ class Zone:
         old, new = self._services.records(before), self._services.records(after)
         self._note(self._services.change(key, (before, old), (after, new)))
         self._note(self._reverse.change(key, old.pointers, new.pointers))
+        if self._records:  # a record's target may be another name of this Service, whose addresses go with it
+            self._refresh([name for name in {**old.forward, **new.forward} if self._is_recorded(name)])
 
     def _list_service(self, key: Key, view: ServiceView) -> None:
         names, addresses = self._services.listed(key, view)
-        for name in (*names, *self._reverse.claimed(key, addresses)):
-            self._refresh(self._existence.own(name))
-            self._updates[name] = Lazy.LAZY
+        names += self._reverse.claimed(key, addresses)
+        names += self._existence.own_all(names)
+        self._updates.update(dict.fromkeys(names, Lazy.LAZY))
 
     def compute(self, name: bytes) -> Found | None:
         """What ``name`` (a lower-case wire name) owns now, or None where it does not exist (rule 1)."""
@@ -155,8 +157,8 @@ class Zone:
         return self._services.compute(name) or self._pods.compute(name)
 
     def _note(self, touched: Touched) -> None:
-        """Names whose owner says what they own now."""
-        for name, found in touched.items():
+        """Names whose owner says what they own now; new ones first, lest a name above go and come back."""
+        for name, found in sorted(touched.items(), key=lambda item: item[1] is None):
             moved = self._existence.disown(name) if found is None else self._existence.own(name)
             if moved:
                 self._refresh(moved)

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from skydns_py.cluster.objects import (
     EndpointPort,
     Endpoints,
     EndpointSlice,
+    Hints,
     Kind,
     Namespace,
     Node,
@@ -138,12 +140,82 @@ PODS: list[tuple[Document, dict[str, Any]]] = [
         },
         {},
     ),
+    (
+        {"metadata": {**META, "labels": {"tier": "backend", "app": "web"}}},
+        {"labels": (("app", "web"), ("tier", "backend"))},
+    ),
+    ({"metadata": {**META, "labels": None, "deletionTimestamp": None}}, {}),
+    ({"metadata": {**META, "deletionTimestamp": "2026-01-02T03:04:05Z"}}, {"terminating": True}),
+    (
+        {"spec": {"nodeName": "n1", "hostname": "web-0", "subdomain": "db"}},
+        {"node": "n1", "hostname": "web-0", "subdomain": "db"},
+    ),
+    (
+        {
+            "spec": {
+                "containers": [
+                    {"name": "c", "ports": [{"name": "www", "containerPort": 80}, {"containerPort": 81}]},
+                    {"name": "bare"},
+                    {"ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP", "hostPort": 1}]},
+                ]
+            }
+        },
+        {"ports": (EndpointPort("www", "TCP", 80), EndpointPort("dns", "UDP", 53))},
+    ),
 ]
 
 
 @pytest.mark.parametrize(("body", "expected"), PODS)
 def test_a_pod_decodes_to_what_names_need_of_it(body: Document, expected: dict[str, Any]) -> None:
     assert only(typed("Pod", {"metadata": META, **body})) == Pod("shop", "web", **expected)
+
+
+def test_what_repeats_across_pods_is_one_object() -> None:
+    text = (
+        '{"metadata": {"name": "%s", "labels": {"app-name": "the-web"}},'
+        ' "spec": {"nodeName": "node-1", "containers": [{"ports": [{"name": "www", "containerPort": 80}]}]}}'
+    )
+    first, second = (only(typed("Pod", json.loads(text % name))) for name in ("a", "b"))
+    assert first.labels is second.labels
+    assert first.ports is second.ports
+    assert first.node is second.node
+
+
+HINTS: list[tuple[Document | None, Hints | None]] = [
+    (None, None),
+    ({}, None),
+    ({"forZones": [], "forNodes": None}, None),
+    ({"forZones": [{"name": "z1"}, {"name": "z2"}]}, Hints(zones=("z1", "z2"))),
+    ({"forNodes": [{"name": "n1"}]}, Hints(nodes=("n1",))),
+    ({"forZones": [{"name": "z1"}], "forNodes": [{"name": "n1"}]}, Hints(("z1",), ("n1",))),
+]
+
+
+@pytest.mark.parametrize(("hints", "expected"), HINTS)
+def test_a_slices_hints_are_kept(hints: Document | None, expected: Hints | None) -> None:
+    endpoints = [{"addresses": ["10.0.0.1"], "hints": hints}, {"addresses": ["fd00::1"]}]
+    body = {"metadata": META, "addressType": "IPv4", "endpoints": endpoints}
+    assert [each.hints for each in only(typed("EndpointSlice", body)).subsets[0].endpoints] == [
+        expected,
+        None,
+    ]
+
+
+NEWER, OLDER = "topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (None, ""),
+        ({"zone": "z"}, ""),
+        ({NEWER: "z1"}, "z1"),
+        ({OLDER: "z2"}, "z2"),
+        ({OLDER: "z2", NEWER: "z1"}, "z1"),
+    ],
+)
+def test_a_node_is_in_the_zone_of_its_label(labels: Document | None, expected: str) -> None:
+    assert only(typed("Node", {"metadata": {"name": "n", "labels": labels}})) == Node("n", (), expected)
 
 
 def test_a_node_keeps_its_internal_and_external_addresses() -> None:

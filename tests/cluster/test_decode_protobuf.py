@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skydns_py.cluster import decode_protobuf
 from skydns_py.cluster.decode_json import API, decode_document
-from skydns_py.cluster.objects import Service
+from skydns_py.cluster.objects import Pod, Service
 from skydns_py.cluster.protos import CLASSES, MESSAGES
 from skydns_py.errors import DecodeError
 from tests.cluster.kubernetes_values import (
@@ -49,6 +49,17 @@ def lists(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
 METADATA = st.fixed_dictionaries(
     {"name": NAMES}, optional={"namespace": NAMES, "labels": PAIRS, "annotations": PAIRS}
 )
+POD_METADATA = st.fixed_dictionaries(
+    {"name": NAMES},
+    optional={"namespace": NAMES, "labels": PAIRS, "deletionTimestamp": st.just({"seconds": 1})},
+)
+NODE_LABELS = st.dictionaries(
+    mostly("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "zone"), TEXTS
+)
+WISHES = st.dictionaries(
+    mostly("skydns/address-pool", "skydns/allow-shared-address", "skydns/addresses", "other"),
+    mostly("", "10.0.0.1", "10.0.0.1, fd00::1,10.0.0.1", "10.0.0.1,"),
+)
 SERVICE_PORTS = st.fixed_dictionaries(
     {"port": PORTS},
     optional={
@@ -73,6 +84,8 @@ SERVICES = some(
     publishNotReadyAddresses=BOOLS,
     sessionAffinity=mostly("", "None", "ClientIP", "Other"),
     sessionAffinityConfig=some(clientIP=some(timeoutSeconds=mostly(1, 86400, 0))),
+    loadBalancerIP=mostly("", "10.0.0.1", "x"),
+    loadBalancerClass=TEXTS,
 )
 STATUS = some(loadBalancer=some(ingress=lists(some(ip=IPS, ipMode=mostly("", "VIP", "Proxy", "Other")))))
 ENDPOINT_PORTS = some(name=PORT_NAMES, port=PORTS, protocol=PROTOCOLS)
@@ -84,6 +97,15 @@ SLICE_ENDPOINTS = some(
     hostname=PORT_NAMES,
     nodeName=TEXTS,
     zone=TEXTS,
+    hints=some(forZones=lists(some(name=TEXTS)), forNodes=lists(some(name=TEXTS))),
+)
+CONTAINER_PORTS = some(name=PORT_NAMES, containerPort=PORTS, protocol=PROTOCOLS)
+POD_SPEC = some(
+    containers=lists(some(ports=lists(CONTAINER_PORTS))),
+    nodeName=TEXTS,
+    hostNetwork=BOOLS,
+    hostname=PORT_NAMES,
+    subdomain=PORT_NAMES,
 )
 POD_STATUS = some(
     phase=mostly("", "Running", "Succeeded", "Failed"),
@@ -94,7 +116,7 @@ POD_STATUS = some(
 NODE_ADDRESSES = lists(some(type=mostly("InternalIP", "ExternalIP", "Hostname"), address=IPS))
 
 BODIES: dict[str, st.SearchStrategy[Document]] = {
-    "Service": some(metadata=METADATA, spec=SERVICES, status=STATUS),
+    "Service": some(metadata=METADATA | some(name=NAMES, annotations=WISHES), spec=SERVICES, status=STATUS),
     "Endpoints": some(metadata=METADATA, subsets=lists(SUBSETS)),
     "EndpointSlice": some(
         metadata=METADATA,
@@ -102,9 +124,11 @@ BODIES: dict[str, st.SearchStrategy[Document]] = {
         endpoints=lists(SLICE_ENDPOINTS),
         ports=lists(ENDPOINT_PORTS),
     ),
-    "Pod": some(metadata=METADATA, spec=some(hostNetwork=BOOLS), status=POD_STATUS),
+    "Pod": some(metadata=POD_METADATA, spec=POD_SPEC, status=POD_STATUS),
     "Namespace": some(metadata=METADATA),
-    "Node": some(metadata=METADATA, status=some(addresses=NODE_ADDRESSES)),
+    "Node": some(
+        metadata=METADATA | some(name=NAMES, labels=NODE_LABELS), status=some(addresses=NODE_ADDRESSES)
+    ),
 }
 
 
@@ -149,6 +173,34 @@ UNRECORDED: list[tuple[str, Document, bytes]] = [
         {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}},
         b"\x1a\x18\x2a\x16\x0a\x0aInternalIP\x12\x0810.0.0.1",  # addresses is 5, in it 1 and 2
     ),
+    (
+        "Service",
+        {"spec": {"type": "LoadBalancer", "loadBalancerIP": "10.0.0.1", "loadBalancerClass": "c"}},
+        b"\x12\x1c\x22\x0cLoadBalancer\x42\x0810.0.0.1\xaa\x01\x01c",  # 8 and 21
+    ),
+    (
+        "EndpointSlice",
+        {
+            "addressType": "IPv4",
+            "endpoints": [
+                {
+                    "addresses": ["10.0.0.1"],
+                    "hints": {"forZones": [{"name": "z"}], "forNodes": [{"name": "n"}]},
+                }
+            ],
+        },
+        b"\x12\x16\x0a\x0810.0.0.1\x42\x0a\x0a\x03\x0a\x01z\x12\x03\x0a\x01n\x22\x04IPv4",  # hints is 8
+    ),
+    (
+        "Pod",
+        {"spec": {"hostname": "h", "subdomain": "s"}},
+        b"\x12\x08\x82\x01\x01h\x8a\x01\x01s",
+    ),  # 16 and 17
+    (
+        "Pod",
+        {"spec": {"containers": [{"ports": [{"name": "w", "containerPort": 53, "protocol": "UDP"}]}]}},
+        b"\x12\x0e\x12\x0c\x32\x0a\x0a\x01w\x18\x35\x22\x03UDP",  # ports is 6, in it 1, 3 and 4
+    ),
 ]
 
 
@@ -157,6 +209,13 @@ def test_what_the_recording_lacks_has_the_published_numbers(kind: str, body: Doc
     document = typed(kind, {"metadata": {"name": "web"}, **body})
     value = enveloped(document["apiVersion"], kind, NAMED_WEB + octets)
     assert [decode_protobuf.decode(value)] == decode_document(document)
+
+
+def test_a_pod_whose_deletion_has_begun_is_terminating() -> None:
+    deletion = b"\x0a\x0c\x0a\x03web\x4a\x05\x08\xf7\xc4\x98\x38"  # deletionTimestamp is 9, its seconds 1
+    found = decode_protobuf.decode(enveloped("v1", "Pod", deletion))
+    assert found == Pod("default", "web", terminating=True)
+    assert decode_protobuf.decode(enveloped("v1", "Pod", NAMED_WEB)) == Pod("default", "web")
 
 
 def test_a_value_cut_anywhere_is_refused_or_a_shorter_object() -> None:

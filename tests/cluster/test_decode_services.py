@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from skydns_py.cluster.decode_json import decode_document, decode_object
-from skydns_py.cluster.objects import UNEXPOSED, Exposure, Kind, Service, ServicePort
-from tests.cluster.kubernetes_values import Document, service, typed
+from skydns_py.cluster.objects import NO_WISHES, UNEXPOSED, Exposure, Kind, Service, ServicePort, Wishes
+from tests.cluster.kubernetes_values import Document, outcome, service, typed
 
 META = {"name": "web", "namespace": "shop"}
 V4, V6 = bytes((10, 0, 0, 1)), bytes.fromhex("fd000000000000000000000000000001")
@@ -142,3 +142,49 @@ def test_the_old_annotation_publishes_unready_endpoints(value: str, expected: bo
     annotations = {"service.alpha.kubernetes.io/tolerate-unready-endpoints": value, "unread": 7}
     document = typed("Service", {"metadata": {**META, "annotations": annotations}})
     assert only(document).publish_not_ready is expected
+
+
+POOL, SHARING, ADDRESSES = "skydns/address-pool", "skydns/allow-shared-address", "skydns/addresses"
+WISHES: dict[str, tuple[Document, Document, Wishes]] = {
+    "none": ({}, {}, NO_WISHES),
+    "nulls": ({"loadBalancerClass": None, "loadBalancerIP": ""}, {}, NO_WISHES),
+    "a class": ({"loadBalancerClass": "example.com/l2"}, {}, Wishes(balancer_class="example.com/l2")),
+    "an address": ({"loadBalancerIP": "10.0.0.1"}, {}, Wishes(addresses=(V4,))),
+    "addresses": ({}, {ADDRESSES: "10.0.0.1, fd00::1,10.0.0.1"}, Wishes(addresses=(V4, V6))),
+    "addresses before the address": (
+        {"loadBalancerIP": "192.0.2.1"},
+        {ADDRESSES: "10.0.0.1"},
+        Wishes(addresses=(V4,)),
+    ),
+    "a pool": ({}, {POOL: "outside"}, Wishes(pool="outside")),
+    "a sharing key": ({}, {SHARING: "web"}, Wishes(sharing_key="web")),
+    "all of them": (
+        {"loadBalancerClass": "c", "loadBalancerIP": "10.0.0.1"},
+        {POOL: "p", SHARING: "k", "unread": "x"},
+        Wishes("c", (V4,), "p", "k"),
+    ),
+}
+
+
+def wishing(spec: Document, annotations: Document, kind: str = "LoadBalancer") -> Document:
+    body = {"metadata": {**META, "annotations": annotations}, "spec": {"type": kind, **spec}}
+    return typed("Service", body)
+
+
+@pytest.mark.parametrize("case", WISHES)
+def test_a_load_balanced_service_says_what_it_wishes(case: str) -> None:
+    spec, annotations, expected = WISHES[case]
+    assert only(wishing(spec, annotations)).exposure == Exposure(wants_balancer=True, wishes=expected)
+
+
+def test_a_service_that_wants_no_balancer_wishes_nothing() -> None:
+    spec, annotations = {"loadBalancerClass": "c", "loadBalancerIP": "x"}, {ADDRESSES: "x", POOL: "p"}
+    assert only(wishing(spec, annotations, "NodePort")).exposure is UNEXPOSED
+
+
+@pytest.mark.parametrize("text", ["x", "10.0.0.1,", "10.0.0.1 fd00::1", "10.0.0.0/24", "010.0.0.1"])
+def test_wished_addresses_that_are_none_are_refused(text: str) -> None:
+    path, reason = outcome(decode_document, wishing({}, {ADDRESSES: text}))
+    assert path == f"metadata.annotations[{ADDRESSES}]"
+    assert "address" in str(reason) or "required" in str(reason)
+    assert outcome(decode_document, wishing({"loadBalancerIP": text}, {}))[0] == "spec.loadBalancerIP"

@@ -164,6 +164,22 @@ PODS: list[tuple[Document, dict[str, Any]]] = [
     ({"currentState": {"Condition": [{"kind": "Ready", "status": "Full"}]}}, {"ready": True}),
     ({"currentState": {"Condition": [{"kind": "Ready", "status": "None"}]}}, {}),
     ({"desiredState": {"manifest": {"hostNetwork": True}}}, {"host_network": True}),
+    ({"labels": {"tier": "backend", "name": "web"}}, {"labels": (("name", "web"), ("tier", "backend"))}),
+    ({"desiredState": {"host": "n1"}, "currentState": {"host": "n2"}}, {"node": "n1"}),
+    ({"currentState": {"host": "n2"}}, {"node": "n2"}),
+    (
+        {
+            "desiredState": {
+                "manifest": {
+                    "containers": [
+                        {"name": "c", "ports": [{"name": "www", "containerPort": 80}, {"containerPort": 81}]},
+                        {"name": "d", "ports": [{"name": "dns", "containerPort": 53, "protocol": "udp"}]},
+                    ]
+                }
+            }
+        },
+        {"ports": (EndpointPort("www", "TCP", 80), EndpointPort("dns", "UDP", 53))},
+    ),
 ]
 
 

@@ -39,7 +39,7 @@ def test_a_key_names_its_object_and_back(prefix: str, relative: str, ref: Ref) -
     key = f"{prefix.rstrip('/')}/{relative}"
     assert registry.parse_key(key, prefix) == ref
     assert registry.key_for(ref, prefix) == key
-    assert relative.startswith(registry.PREFIXES)
+    assert relative.startswith(registry.PREFIXES[ref.kind])
 
 
 def test_every_kind_but_records_has_a_prefix_and_a_case_above() -> None:

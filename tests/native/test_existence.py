@@ -43,6 +43,22 @@ def test_after_any_steps_the_same_names_exist_and_the_same_were_told(steps: list
         assert states(native) == states(python)
 
 
+@settings(max_examples=100, deadline=None)
+@given(names=st.lists(st.sampled_from(NAMES), max_size=80), before=st.lists(st.sampled_from(NAMES)))
+def test_names_owned_at_once_are_as_names_owned_one_by_one(names: list[bytes], before: list[bytes]) -> None:
+    python, native = both()
+    assert native.own_all(before) == python.own_all(before)
+    assert native.own_all(names) == [above for name in names for above in python.own(name)]
+    assert states(native) == states(python)
+
+
+@pytest.mark.parametrize("names", [[b"\1a\0", b"\3abc"], [b"\4abc\0"], [b"\1a" * 128 + b"\0"]])
+def test_what_is_no_wire_name_is_refused_among_others(names: list[bytes]) -> None:
+    _, native = both()
+    with pytest.raises(ValueError, match="no wire name"):
+        native.own_all(names)
+
+
 def test_many_names_that_come_and_go_leave_only_the_zones() -> None:
     _, native = both()
     names = [encode(f"_http._tcp.svc-{i}.ns-{i % 100}.svc.cluster.local") for i in range(30_000)]

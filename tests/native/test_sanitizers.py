@@ -149,6 +149,10 @@ class Recorder:
         self._step("N", zone, count, name, heads, records)
         return int(self._lib.plane_replace(*args))
 
+    def plane_list(self, *args: Any) -> int:
+        self._step("L", args[1])
+        return int(self._lib.plane_list(*args))
+
     def plane_remove(self, *args: Any) -> int:
         self._step("R", args[1])
         return int(self._lib.plane_remove(*args))

@@ -129,3 +129,33 @@ def test_a_name_of_a_large_cluster_takes_a_hundred_octets_at_the_most() -> None:
     for name in names:
         table.replace(name, None)
     assert (resident() - before) / len(names) < 100
+
+
+def query_of(number: int) -> bytes:
+    return wire.query(f"svc-{number}.ns-{number % 100}.svc.cluster.local", wire.A)
+
+
+def test_a_name_that_is_only_listed_exists_and_goes_the_slow_path_until_it_has_answers() -> None:
+    table = table_of(10)
+    listed = [name_of(number) for number in range(10, 5000)]
+    table.defer(listed)
+    assert len(table) == 5001
+    assert all(table.answer(query_of(number)) is None for number in (10, 1234, 4999))
+    table.replace(name_of(1234), node_of(1234))
+    assert table.answer(query_of(1234)) is not None
+    table.defer([name_of(1234), name_of(3)])
+    assert table.answer(query_of(1234)) is table.answer(query_of(3)) is None
+    for name in listed[::2]:
+        table.remove(name)
+    assert len(table) == 5001 - len(listed[::2])
+    assert table.answer(query_of(10))[3] & 15 == 3
+    assert table.answer(query_of(11)) is None
+
+
+def test_names_listed_take_no_memory_of_their_own() -> None:
+    table = table_of(0)
+    names = [name_of(number) for number in range(400_000)]
+    before = resident()
+    for at in range(0, len(names), 1000):
+        table.defer(names[at : at + 1000])
+    assert resident() - before < 24 * len(names) + WITHIN

@@ -1,7 +1,7 @@
 """What the tests of the etcd source share: Services to write, and a source that follows."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,10 +49,12 @@ def is_at(name: str, address: str) -> Callable[[Recorder], bool]:
 
 
 @contextmanager
-def following(url: str, timing: Timing = QUICK, **settings: Any) -> Iterator[Recorder]:
+def following(
+    url: str, timing: Timing = QUICK, kinds: Collection[Kind] | None = None, **settings: Any
+) -> Iterator[Recorder]:
     """A started source's sink."""
     sink = Recorder()
-    source = EtcdSource(EtcdSettings(endpoints=(url,), **settings), sink, reactor, timing)
+    source = EtcdSource(EtcdSettings(endpoints=(url,), **settings), sink, reactor, timing, kinds)
     run_in_reactor(source.start)
     try:
         yield sink

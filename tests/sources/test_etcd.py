@@ -174,6 +174,31 @@ def test_other_prefixes_can_be_followed(shared: EtcdServer, client: Any) -> None
         assert {str(known) for known in sink.state} == {"Service shop/web", "Record local/a"}
 
 
+def test_only_the_kinds_asked_for_are_listed_and_watched(shared: EtcdServer, client: Any) -> None:
+    def write(name: str) -> None:
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        client.put(f"/registry/namespaces/{name}", json.dumps(namespace))
+        client.put(f"/skydns/local/{name}", '{"host": "1.2.3.4"}')
+        put(client, name)
+
+    write("listed")
+    with following(shared.url, kinds={Kind.SERVICE, Kind.NODE}) as sink:
+        sink.wait_call("synced")
+        write("watched")
+        sink.wait(lambda s: ref("watched") in s.state)
+        assert sink.state.keys() == {ref("listed"), ref("watched")}
+    with following(shared.url, kinds=[Kind.RECORD]) as sink:
+        sink.wait_call("synced")
+        assert [str(known) for known in sink.state] == ["Record local/listed", "Record local/watched"]
+
+
+@pytest.mark.parametrize(("prefix", "kinds"), [("/registry", []), ("", [Kind.SERVICE])])
+def test_kinds_that_no_prefix_holds_are_refused(prefix: str, kinds: list[Kind]) -> None:
+    settings = EtcdSettings(registry_prefix=prefix)
+    with pytest.raises(ValueError, match="none of the kinds wanted"):
+        EtcdSource(settings, Recorder(), reactor, kinds=kinds)
+
+
 def thread_of(source: EtcdSource) -> threading.Thread:
     return source._thread
 

@@ -174,7 +174,8 @@ def test_what_is_gone_leaves_nothing(objs: list[ClusterObject]) -> None:
     fresh.publish(0, lazily=False)
     assert server.nodes() == fresh.nodes()
     zone: Any = server.zone
-    assert not zone._reverse._claims
+    assert not zone._reverse._alone
+    assert not zone._reverse._contested
     assert not zone._pods._live
     assert not zone._pods._namespaces
     assert not server.cluster._slices_of

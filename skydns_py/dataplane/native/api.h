@@ -39,6 +39,7 @@ int plane_set_zone(struct plane *plane, size_t index, const uint8_t *apex, size_
                    const uint8_t *soa, size_t soa_length, int open);
 int plane_replace(struct plane *plane, const uint8_t *name, size_t length, uint16_t zone, size_t count,
                   const uint8_t *heads, const uint8_t *records, size_t octets);
+int plane_list(struct plane *plane, const uint8_t *names, size_t octets);
 int plane_remove(struct plane *plane, const uint8_t *name, size_t length);
 size_t plane_names(struct plane *plane);
 size_t plane_waiting(struct plane *plane);
@@ -69,12 +70,15 @@ void plane_counters(struct plane *plane, size_t thread, uint64_t *values);
 size_t plane_depth(struct plane *plane);
 
 /* Which names exist. `moved` has 128 places and takes the offsets of the names above that began or ceased to exist
- * with this one; the result is how many. The state is 0, or 1 for one that exists plus 2 for one that is owned. */
+ * with this one; the result is how many. The state is 0, or 1 for one that exists plus 2 for one that is owned.
+ * existence_own_all takes names one after the other; its `moved` has 256 places for each, and takes where in `names`
+ * each name above begins and ends. */
 struct existence;
 struct existence *existence_new(void);
 void existence_free(struct existence *existence);
 int existence_put(struct existence *existence, const uint8_t *name, size_t length);
 int existence_begin(struct existence *existence, const uint8_t *name, size_t length, uint8_t *moved);
 int existence_own(struct existence *existence, const uint8_t *name, size_t length, uint8_t *moved);
+int existence_own_all(struct existence *existence, const uint8_t *names, size_t octets, uint32_t *moved);
 int existence_disown(struct existence *existence, const uint8_t *name, size_t length, uint8_t *moved);
 int existence_state(const struct existence *existence, const uint8_t *name, size_t length);

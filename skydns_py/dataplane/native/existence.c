@@ -131,11 +131,7 @@ static int tell_above(struct existence *existence, const uint8_t *name, size_t l
 
 static bool is_name(const uint8_t *name, size_t length)
 {
-    size_t at = 0;
-
-    while (at < length && name[at])
-        at += 1u + name[at];
-    return length && at == length - 1 && length <= MAX_KEY;
+    return length && name_length(name, length) == length;
 }
 
 int existence_own(struct existence *existence, const uint8_t *name, size_t length, uint8_t *moved)
@@ -148,6 +144,24 @@ int existence_own(struct existence *existence, const uint8_t *name, size_t lengt
     if (!(state & 2))
         add(existence, name, length, OWNED);
     return state ? 0 : tell_above(existence, name, length, CHILD, moved);
+}
+
+int existence_own_all(struct existence *existence, const uint8_t *names, size_t octets, uint32_t *moved)
+{
+    uint8_t above[MAX_LABELS];
+    int count = 0;
+
+    for (size_t at = 0, length; at < octets; at += length) {
+        length = name_length(names + at, octets - at);
+        int began = existence_own(existence, names + at, length, above);
+        if (began < 0)
+            return -1;
+        for (int i = 0; i < began; i++, count++) {
+            moved[2 * count] = (uint32_t)(at + above[i]);
+            moved[2 * count + 1] = (uint32_t)(at + length);
+        }
+    }
+    return count;
 }
 
 int existence_disown(struct existence *existence, const uint8_t *name, size_t length, uint8_t *moved)

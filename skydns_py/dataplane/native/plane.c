@@ -101,8 +101,6 @@ static bool is_placed(struct plane *plane, const uint8_t *name, size_t length, u
     const struct zones *zones = atomic_load(&plane->zones);
     const struct zone *zone;
 
-    if (index == LAZY_ZONE)
-        return true;
     if (!zones || index >= zones->count)
         return false;
     zone = &zones->zone[index];
@@ -114,10 +112,25 @@ int plane_replace(struct plane *plane, const uint8_t *name, size_t length, uint1
 {
     struct entry *entry;
 
+    if (zone == LAZY_ZONE)
+        return length > MAX_KEY || count ? -1 : (int)table_list(&plane->names, &plane->epochs, name, length);
     if (!is_placed(plane, name, length, zone))
         return -1;
     entry = entry_new(name, length, zone, count, heads, records, octets);
     return entry ? table_put(&plane->names, &plane->epochs, entry) : -1;
+}
+
+/* `octets` of names, one after the other, each of which exists and is packed when it is asked for. */
+int plane_list(struct plane *plane, const uint8_t *names, size_t octets)
+{
+    size_t length;
+
+    for (; octets; names += length, octets -= length) {
+        length = name_length(names, octets);
+        if (!length || table_list(&plane->names, &plane->epochs, names, length) == TABLE_FAILED)
+            return -1;
+    }
+    return 0;
 }
 
 int plane_remove(struct plane *plane, const uint8_t *name, size_t length)

@@ -8,8 +8,11 @@
 #include <sys/random.h>
 
 #define EMPTY 0
-#define REMOVED 1 /* no entry has this address */
+#define REMOVED 1 /* no entry has this address, nor the bit of LAZY in its own */
+#define LAZY 2
 #define FEWEST_SLOTS 64
+
+static const struct entry lazy = {.zone = LAZY_ZONE};
 
 static struct entry *pointer(uint64_t word)
 {
@@ -18,7 +21,12 @@ static struct entry *pointer(uint64_t word)
 
 static bool is_entry(uint64_t word)
 {
-    return word != EMPTY && word != REMOVED;
+    return word > REMOVED && !(word & LAZY);
+}
+
+static uint64_t lazy_word(uint64_t hash)
+{
+    return (hash & ~UINT64_C(3)) | LAZY;
 }
 
 static uint64_t slot_word(const struct entry *entry, uint64_t hash)
@@ -74,20 +82,26 @@ static bool holds(const struct entry *entry, const uint8_t *key, size_t length)
     return entry->key_length == length && memcmp(entry_key(entry), key, length) == 0;
 }
 
+/* Whether the word stands for the key, whose hash this is (rules 1 and 5). */
+static bool is_for(uint64_t word, uint64_t hash, const uint8_t *key, size_t length)
+{
+    if (word >> TAG_SHIFT != hash >> TAG_SHIFT || word == REMOVED)
+        return false;
+    return word & LAZY ? word == lazy_word(hash) : holds(pointer(word), key, length);
+}
+
 /* The slot that holds the key; else NULL, and `free_slot`, where asked for, is the one to put it into. */
 static _Atomic uint64_t *probe(struct slots *slots, uint64_t hash, const uint8_t *key, size_t length,
                                _Atomic uint64_t **free_slot)
 {
     uint64_t word;
-    size_t at = hash & slots->mask;
+    size_t at = table_home(slots, hash);
 
     for (; (word = atomic_load(&slots->slot[at])) != EMPTY; at = (at + 1) & slots->mask) {
-        if (word == REMOVED) {
-            if (free_slot && !*free_slot)
-                *free_slot = &slots->slot[at];
-        } else if (word >> TAG_SHIFT == hash >> TAG_SHIFT && holds(pointer(word), key, length)) {
+        if (is_for(word, hash, key, length))
             return &slots->slot[at];
-        }
+        if (word == REMOVED && free_slot && !*free_slot)
+            *free_slot = &slots->slot[at];
     }
     if (free_slot && !*free_slot)
         *free_slot = &slots->slot[at];
@@ -99,12 +113,12 @@ const struct entry *table_find(struct table *table, uint64_t hash, const uint8_t
     struct slots *slots = atomic_load(&table->slots);
     uint64_t word;
 
-    for (size_t at = hash & slots->mask;; at = (at + 1) & slots->mask) {
+    for (size_t at = table_home(slots, hash);; at = (at + 1) & slots->mask) {
         word = atomic_load(&slots->slot[at]);
         if (word == EMPTY)
             return NULL;
-        if (word >> TAG_SHIFT == hash >> TAG_SHIFT && word != REMOVED && holds(pointer(word), key, length))
-            return pointer(word);
+        if (is_for(word, hash, key, length))
+            return word & LAZY ? &lazy : pointer(word);
     }
 }
 
@@ -141,7 +155,7 @@ struct entry *entry_new(const uint8_t *key, size_t key_length, uint16_t zone, si
         free(entry);
         return NULL;
     }
-    entry->hash = 0;
+    entry->home = 0;
     entry->zone = zone;
     entry->key_length = (uint8_t)key_length;
     entry->count = (uint8_t)count;
@@ -164,9 +178,9 @@ static bool rebuild(struct table *table, struct epochs *epochs, size_t count)
         return false;
     for (size_t i = 0; i <= old->mask; i++) {
         uint64_t word = atomic_load(&old->slot[i]);
-        if (!is_entry(word))
+        if (word == EMPTY || word == REMOVED)
             continue;
-        size_t at = pointer(word)->hash & new->mask;
+        size_t at = table_home(new, word & LAZY ? word : (uint64_t)pointer(word)->home << HOME_SHIFT);
         while (atomic_load_explicit(&new->slot[at], memory_order_relaxed) != EMPTY)
             at = (at + 1) & new->mask;
         atomic_store_explicit(&new->slot[at], word, memory_order_relaxed);
@@ -191,45 +205,68 @@ static bool make_room(struct table *table, struct epochs *epochs)
     return rebuild(table, epochs, count);
 }
 
+/* Set the key's slot, and retire what was there. */
+static enum table_result store(struct table *table, struct epochs *epochs, _Atomic uint64_t *slot,
+                               _Atomic uint64_t *free_slot, uint64_t word)
+{
+    uint64_t old;
+
+    if (!slot) {
+        table->used += atomic_load(free_slot) == EMPTY;
+        table->live++;
+        atomic_store(free_slot, word);
+        return TABLE_DONE;
+    }
+    old = atomic_load(slot);
+    atomic_store(slot, word);
+    if (is_entry(old))
+        epochs_retire(epochs, pointer(old), free);
+    return TABLE_DONE;
+}
+
+static bool is_same(const struct entry *one, const struct entry *other)
+{
+    return entry_size(one) == entry_size(other) && memcmp(one, other, entry_size(one)) == 0;
+}
+
 enum table_result table_put(struct table *table, struct epochs *epochs, struct entry *entry)
 {
-    uint64_t hash = table_hash(table, entry_key(entry), entry->key_length);
+    uint64_t hash = table_hash(table, entry_key(entry), entry->key_length), word;
     _Atomic uint64_t *slot, *free_slot = NULL;
-    struct entry *old;
 
-    entry->hash = (uint32_t)hash;
+    entry->home = (uint32_t)(hash >> HOME_SHIFT);
     if (!make_room(table, epochs)) {
         free(entry);
         return TABLE_FAILED;
     }
     slot = probe(atomic_load(&table->slots), hash, entry_key(entry), entry->key_length, &free_slot);
-    if (!slot) {
-        table->used += atomic_load(free_slot) == EMPTY;
-        table->live++;
-        atomic_store(free_slot, slot_word(entry, hash));
-        return TABLE_DONE;
-    }
-    old = pointer(atomic_load(slot));
-    if (entry_size(old) == entry_size(entry) && memcmp(old, entry, entry_size(entry)) == 0) {
+    if (slot && is_entry(word = atomic_load(slot)) && is_same(pointer(word), entry)) {
         free(entry);
         return TABLE_UNCHANGED;
     }
-    atomic_store(slot, slot_word(entry, hash));
-    epochs_retire(epochs, old, free);
-    return TABLE_DONE;
+    return store(table, epochs, slot, free_slot, slot_word(entry, hash));
+}
+
+enum table_result table_list(struct table *table, struct epochs *epochs, const uint8_t *key, size_t length)
+{
+    uint64_t hash = table_hash(table, key, length);
+    _Atomic uint64_t *slot, *free_slot = NULL;
+
+    if (!make_room(table, epochs))
+        return TABLE_FAILED;
+    slot = probe(atomic_load(&table->slots), hash, key, length, &free_slot);
+    if (slot && atomic_load(slot) & LAZY)
+        return TABLE_UNCHANGED;
+    return store(table, epochs, slot, free_slot, lazy_word(hash));
 }
 
 enum table_result table_remove(struct table *table, struct epochs *epochs, const uint8_t *key, size_t length)
 {
     struct slots *slots = atomic_load(&table->slots);
     _Atomic uint64_t *slot = probe(slots, table_hash(table, key, length), key, length, NULL);
-    struct entry *old;
 
     if (!slot)
         return TABLE_UNCHANGED;
-    old = pointer(atomic_load(slot));
-    atomic_store(slot, REMOVED);
     table->live--;
-    epochs_retire(epochs, old, free);
-    return TABLE_DONE;
+    return store(table, epochs, slot, NULL, REMOVED);
 }

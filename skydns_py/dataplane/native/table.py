@@ -8,7 +8,7 @@
 
 import ipaddress
 import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from skydns_py.answers.packed import Answer, Node, record
@@ -126,6 +126,12 @@ class NativeTable:
         _done(
             lib.plane_replace(self._plane, name, len(name), place, count, heads, records, len(records)), name
         )
+
+    def defer(self, names: Iterable[bytes]) -> None:
+        """See ``Table.defer``; one call into C for all."""
+        self._unlisted.clear()
+        joined = b"".join(names)
+        _done(lib.plane_list(self._plane, joined, len(joined)), joined[:255])
 
     def remove(self, name: bytes) -> None:
         """See ``Table.remove``."""

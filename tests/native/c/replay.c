@@ -2,7 +2,7 @@
  * Replays what a Python test did to a table, under the sanitizers and without Python: each step is an octet and
  * fields, a field its length in four octets (in the machine's order) and then that many octets.
  *
- *     Z index ttl open apex soa · N zone count name heads records · R name · W on · C address label
+ *     Z index ttl open apex soa · N zone count name heads records · L names · R name · W on · C address label
  *     S zone · P client packet reply       a number is a field of four octets; S takes no networks
  *
  * A reply must be as long as Python had it and have the same header and question: records may be rotated.
@@ -62,6 +62,14 @@ static void replace(struct plane *plane)
     free(records.octets);
 }
 
+static void list_names(struct plane *plane)
+{
+    struct field names = next_field();
+
+    REQUIRE(plane_list(plane, names.octets, names.size) == 0);
+    free(names.octets);
+}
+
 static void take_name(struct plane *plane)
 {
     struct field name = next_field();
@@ -119,6 +127,7 @@ int main(int count, char **arguments)
         switch (step) {
         case 'Z': set_zone(plane); break;
         case 'N': replace(plane); break;
+        case 'L': list_names(plane); break;
         case 'R': take_name(plane); break;
         case 'W': plane_set_wildcards(plane, (int)next_number()); break;
         case 'C': set_client_step(plane); break;

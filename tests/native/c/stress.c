@@ -50,6 +50,16 @@ static void drop_name(struct plane *plane, unsigned number)
     REQUIRE(plane_remove(plane, name, wire_name(text, name)) >= 0);
 }
 
+/* List an odd name, or a new one, without answers. */
+static void list_name(struct plane *plane, unsigned number)
+{
+    char text[100];
+    uint8_t name[MAX_KEY];
+
+    text_of(number, text, sizeof text);
+    REQUIRE(plane_list(plane, name, wire_name(text, name)) == 0);
+}
+
 /* Even ones in full, others short (those are misses now and then). */
 static size_t make_query(unsigned number, uint8_t *packet)
 {
@@ -136,13 +146,18 @@ static void change(struct plane *plane, unsigned round)
     for (unsigned number = 0; number < NAMES; number++) {
         if (number % 2 && (round + number) % 5 == 0)
             drop_name(plane, number);
+        else if (number % 2 && (round + number) % 5 == 2)
+            list_name(plane, number);
         else
             put_name(plane, number, (uint8_t)round);
         if (number % 16 == 0)
             answer_misses(plane);
     }
     for (unsigned number = NAMES; number < NAMES + 2000 && round % 8 == 0; number++) {
-        put_name(plane, number, 0);
+        if (number % 3)
+            list_name(plane, number);
+        else
+            put_name(plane, number, 0);
         if (number % 16 == 0)
             answer_misses(plane);
     }
