@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 LATER = frozenset(
     {
-        *("forward", "cache", "portal", "balancer", "snapshot", "stub_domains"),
-        *("source.kubernetes", "source.manifests.portal_net", "search.autopath"),
+        *("forward", "cache", "snapshot", "stub_domains"),
+        *("source.kubernetes", "search.autopath"),
     }
 )
 """Keys that the design names and a later version brings."""
@@ -44,6 +44,7 @@ class Flags:
 
     manifests: str = ""
     etcd: tuple[str, ...] = ()
+    portal_net: str = ""
     zone: str = ""
     listen: tuple[str, ...] = ()
 
@@ -124,6 +125,8 @@ def _check_etcd(etcd: s.EtcdSource, refusal: Callable[[str, str], ConfigError]) 
         raise refusal("endpoints", "ca, cert and key need https:// endpoints")
     if f"{etcd.skydns_prefix}/".startswith(f"{etcd.registry_prefix}/"):
         raise refusal("skydns_prefix", f"must not be within registry_prefix {etcd.registry_prefix}")
+    if etcd.portal_net and f"{etcd.allocation_prefix}/".startswith(f"{etcd.skydns_prefix}/"):
+        raise refusal("portal_net", f"reservations at {etcd.allocation_prefix} would be within skydns_prefix")
     if bool(etcd.cert) != bool(etcd.key):
         raise refusal("key" if etcd.cert else "cert", "cert and key belong together; give both or neither")
     if bool(etcd.username) != bool(etcd.password_file):
@@ -140,7 +143,7 @@ def _source(field: Field) -> s.ManifestSource | s.EtcdSource:
 
 
 def _manifests(field: Field) -> s.ManifestSource:
-    values = _section(field, {"path": parsed(_path)})
+    values = _section(field, _MANIFESTS)
     if "path" not in values:
         raise field.refusal("missing; name a file or folder", field.child("path"))
     return s.ManifestSource(**values)
@@ -149,12 +152,48 @@ def _manifests(field: Field) -> s.ManifestSource:
 _SOURCES: dict[str, Read] = {"manifests": _manifests, "etcd": _etcd}
 
 
+def _pool(field: Field) -> s.PoolSettings:
+    values = _section(field, _POOL)
+    for key in ("name", "addresses"):
+        if key not in values:
+            raise field.refusal("missing", field.child(key))
+    return s.PoolSettings(**values)
+
+
+def _pools(field: Field) -> tuple[s.PoolSettings, ...]:
+    pools = list_of(_pool, may_be_empty=True)(field)
+    names = [pool.name for pool in pools]
+    if double := next((name for name in names if names.count(name) > 1), ""):
+        raise field.refusal(f"two pools are called {double}; give each a name of its own")
+    return pools
+
+
+def _balancer(field: Field) -> s.BalancerSettings:
+    balancer = s.BalancerSettings(**_section(field, _BALANCER))
+    if (balancer.provider is s.BalancerProvider.WEBHOOK) != bool(balancer.webhook.url):
+        raise field.key_refusal("provider", "webhook and webhook.url belong together; give both or neither")
+    if balancer.pools and balancer.webhook.url:
+        raise field.key_refusal("pools", "are for layer2; the webhook knows its own addresses")
+    return balancer
+
+
 def _settings(field: Field) -> s.Settings:
     values = _section(field, _TOP)
     settings = s.Settings(**{_RENAMED.get(key, key): value for key, value in values.items()})
     if clash := _overlap(settings):
         raise field.key_refusal("zone", clash)
+    if clash := _within(settings):
+        raise field.refusal(clash, "balancer.prefix", field.key_node("balancer"))
     return settings
+
+
+def _within(settings: s.Settings) -> str:
+    """Why the balancer's keys cannot be where they are; "" where they can."""
+    found = settings.source if isinstance(settings.source, s.EtcdSource) else s.EtcdSource()
+    for other in (found.registry_prefix, found.skydns_prefix, found.allocation_prefix):
+        if f"{settings.balancer.prefix}/".startswith(f"{other}/"):
+            return f"{settings.balancer.prefix} is within {other}, which holds other things; name another"
+    return ""
 
 
 def _overlap(settings: s.Settings) -> str:
@@ -169,9 +208,11 @@ def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
     if flags.manifests and flags.etcd:
         raise ConfigError("--manifests and --etcd are both given; keep exactly one")
     if flags.manifests:
-        settings = replace(settings, source=s.ManifestSource(flags.manifests))
+        settings = replace(settings, source=_manifests_flag(settings, flags.manifests))
     if flags.etcd:
         settings = replace(settings, source=_etcd_flag(settings, flags.etcd))
+    if flags.portal_net and not isinstance(settings.source, s.ManifestSource):
+        settings = replace(settings, source=_portal_net_flag(settings.source, flags.portal_net))
     if flags.zone:
         settings = replace(settings, zone=flag("--zone", s.parse_zone, flags.zone))
         if clash := _overlap(settings):
@@ -180,6 +221,12 @@ def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
         listen = tuple(flag("--listen", s.parse_host_port, text) for text in flags.listen)
         settings = replace(settings, listen=tuple(dict.fromkeys(listen)))
     return settings
+
+
+def _manifests_flag(settings: s.Settings, path: str) -> s.ManifestSource:
+    """The flag's path under whatever else the file says of manifests."""
+    found = settings.source
+    return replace(found, path=path) if isinstance(found, s.ManifestSource) else s.ManifestSource(path)
 
 
 def _etcd_flag(settings: s.Settings, urls: tuple[str, ...]) -> s.EtcdSource:
@@ -191,6 +238,13 @@ def _etcd_flag(settings: s.Settings, urls: tuple[str, ...]) -> s.EtcdSource:
     return etcd
 
 
+def _portal_net_flag(source: s.EtcdSource | None, text: str) -> s.EtcdSource:
+    networks = flag("--portal-net", s.parse_portal_net, text)
+    etcd = replace(source or s.EtcdSource(), portal_net=networks)
+    _check_etcd(etcd, lambda _, reason: ConfigError(f"--portal-net: {reason}"))
+    return etcd
+
+
 def flag(name: str, parser: Callable[[str], T], text: str) -> T:
     """The parsed value of a flag; ConfigError that names the flag."""
     try:
@@ -199,14 +253,55 @@ def flag(name: str, parser: Callable[[str], T], text: str) -> T:
         raise ConfigError(f"{name}: {error}") from None
 
 
+_ALLOCATION: dict[str, Read] = {
+    "portal_net": parsed(s.parse_portal_net),
+    "node_ports": parsed(s.parse_node_ports),
+}
 _ETCD: dict[str, Read] = {
     "endpoints": list_of(parsed(s.parse_etcd_url), may_be_empty=False),
     **dict.fromkeys(("registry_prefix", "skydns_prefix"), parsed(_prefix)),
     **dict.fromkeys(("ca", "cert", "key", "username", "password_file"), text_of),
+    **_ALLOCATION,
 }
+_MANIFESTS: dict[str, Read] = {"path": parsed(_path), **_ALLOCATION, "state": text_of}
 _SEARCH: dict[str, Read] = {"enabled": boolean, "networks": _networks}
 _HTTP: dict[str, Read] = dict.fromkeys(("health", "ready", "metrics"), parsed(_optional_host_port))
 _DATAPLANE: dict[str, Read] = {"kind": choice(s.Dataplane), "threads": number(1, 64)}
+_PORTAL: dict[str, Read] = {
+    "backend": choice(s.PortalBackend),
+    "iptables": choice(s.IptablesVariant),
+    "node_name": parsed(lambda text: s.parse_object_name(text) if text else ""),
+    "node_addresses": list_of(parsed(s.parse_some_network), may_be_empty=True),
+    "cluster_cidr": list_of(parsed(s.parse_network), may_be_empty=True),
+    **dict.fromkeys(("masquerade_all", "localhost_node_ports"), boolean),
+    "untracked": list_of(parsed(s.parse_ip), may_be_empty=True),
+    "announce": text_of,
+    "http": lambda field: replace(s.PortalSettings().http, **_section(field, _HTTP)),
+}
+_POOL: dict[str, Read] = {
+    "name": parsed(s.parse_object_name),
+    "addresses": list_of(parsed(s.parse_addresses), may_be_empty=False),
+    "namespaces": list_of(parsed(s.parse_namespace), may_be_empty=True),
+    "classes": list_of(text_of, may_be_empty=True),
+}
+_WEBHOOK: dict[str, Read] = {
+    "url": parsed(lambda text: s.parse_http_url(text) if text else ""),
+    "token_file": text_of,
+    "ca": text_of,
+    "timeout_seconds": number(1, 300),
+    "classes": list_of(text_of, may_be_empty=True),
+}
+_BALANCER: dict[str, Read] = {
+    "pools": _pools,
+    "provider": choice(s.BalancerProvider),
+    "webhook": lambda field: s.WebhookSettings(**_section(field, _WEBHOOK)),
+    "interface": parsed(s.parse_interface),
+    "prefix": parsed(_prefix),
+    "lease_seconds": number(2, 60),
+    "node_name": parsed(lambda text: s.parse_object_name(text) if text else ""),
+    "http": lambda field: replace(s.BalancerSettings().http, **_section(field, _HTTP)),
+}
+_WAIT: dict[str, Read] = {"socket": text_of, "seconds": number(1, 60)}
 _TCP: dict[str, Read] = {"max_connections": number(1, 1_000_000), "idle_seconds": number(1, 3600)}
 _TOP: dict[str, Read] = {
     "zone": parsed(s.parse_zone),
@@ -219,6 +314,9 @@ _TOP: dict[str, Read] = {
     "dataplane": lambda field: s.DataplaneSettings(**_section(field, _DATAPLANE)),
     "source": _source,
     "search": lambda field: s.SearchSettings(**_section(field, _SEARCH)),
+    "portal": lambda field: s.PortalSettings(**_section(field, _PORTAL)),
+    "balancer": _balancer,
+    "wait_for_portal": lambda field: s.WaitSettings(**_section(field, _WAIT)),
     "http": lambda field: s.HttpSettings(**_section(field, _HTTP)),
     "tcp": lambda field: s.TcpSettings(**_section(field, _TCP)),
     "logging": lambda field: _section(field, {"level": choice(s.LogLevel)}).get("level", s.LogLevel.INFO),

@@ -16,6 +16,8 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME_PART = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 LONGEST_ZONE = 120
+NODE_PORTS = (30000, 32767)
+"""The API server's default range, first and last."""
 _REVERSE_ROOTS = ("in-addr.arpa", "ip6.arpa")
 
 
@@ -49,14 +51,24 @@ class LogLevel(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ManifestSource:
-    """Objects from a file, or from a folder of files, relative to the working directory."""
+    """Objects from a file, or from a folder of files, relative to the working directory.
+
+    ``portal_net`` and ``node_ports`` as for ``EtcdSource``; ``state`` is a file that keeps what was given.
+    """
 
     path: str
+    portal_net: tuple[IPNetwork, ...] = ()
+    node_ports: tuple[int, int] = NODE_PORTS
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EtcdSource:
-    """Objects from etcd. ``endpoints`` are URLs, all http or all https; "" stands for no file or name."""
+    """Objects from etcd. ``endpoints`` are URLs, all http or all https; "" stands for no file or name.
+
+    Services get addresses from ``portal_net``, at most one network a family (none: they get nothing), and
+    node ports from ``node_ports``, the first and the last.
+    """
 
     endpoints: tuple[str, ...] = ("http://127.0.0.1:2379",)
     registry_prefix: str = "/registry"
@@ -66,6 +78,13 @@ class EtcdSource:
     key: str = ""
     username: str = ""
     password_file: str = ""
+    portal_net: tuple[IPNetwork, ...] = ()
+    node_ports: tuple[int, int] = NODE_PORTS
+
+    @property
+    def allocation_prefix(self) -> str:
+        """Where reservations of addresses and ports are: beside the registry, where nobody watches."""
+        return f"{self.registry_prefix}.allocations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,106 @@ class HttpSettings:
     health: HostPort | None = HostPort("127.0.0.1", 8080)
     ready: HostPort | None = HostPort("127.0.0.1", 8181)
     metrics: HostPort | None = HostPort("127.0.0.1", 9153)
+
+
+class PortalBackend(enum.Enum):
+    """What programs the kernel: nftables where the kernel and the tool can, else iptables; or one of them."""
+
+    AUTO = "auto"
+    NFTABLES = "nftables"
+    IPTABLES = "iptables"
+
+
+class IptablesVariant(enum.Enum):
+    """Which iptables: the one whose rules the host already uses, or one of the two."""
+
+    AUTO = "auto"
+    NFT = "nft"
+    LEGACY = "legacy"
+
+
+@dataclass(frozen=True, slots=True)
+class PortalSettings:
+    """The portal programmer; ``node_name`` "" is the host's own name, in lower case.
+
+    ``node_addresses`` limit node ports; with ``cluster_cidr``, sources outside it are masqueraded;
+    ``untracked`` are portal IPs of DNS that a server on this node answers itself; ``announce`` is the path of
+    a socket that says what is programmed, for ``WaitSettings``.
+    """
+
+    backend: PortalBackend = PortalBackend.AUTO
+    iptables: IptablesVariant = IptablesVariant.AUTO
+    node_name: str = ""
+    node_addresses: tuple[IPNetwork, ...] = ()
+    cluster_cidr: tuple[IPNetwork, ...] = ()
+    masquerade_all: bool = False
+    localhost_node_ports: bool = False
+    untracked: tuple[str, ...] = ()
+    announce: str = ""
+    http: HttpSettings = HttpSettings(
+        HostPort("127.0.0.1", 10256), HostPort("127.0.0.1", 10256), HostPort("127.0.0.1", 10249)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitSettings:
+    """Names wait until ``skydns portal`` has programmed them: its ``announce``, "" for not waiting."""
+
+    socket: str = ""
+    seconds: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """Addresses for external load balancers: networks, ranges and single addresses, each a text.
+
+    Empty ``namespaces`` are all of them; empty ``classes`` are Services without a ``loadBalancerClass``.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    namespaces: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+class BalancerProvider(enum.Enum):
+    """What makes an external load balancer: an address on one of the nodes, or a service that is asked."""
+
+    LAYER2 = "layer2"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """The service that makes load balancers; ``token_file`` holds what it is shown as a bearer token.
+
+    ``classes`` as in ``PoolSettings``; ``ca`` is a file of certificates, "" for the system's.
+    """
+
+    url: str = ""
+    token_file: str = ""
+    ca: str = ""
+    timeout_seconds: int = 10
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerSettings:
+    """The external load balancer; ``interface`` "" is the one whose network has the address.
+
+    ``prefix`` is where in etcd it keeps its own keys; ``node_name`` as for the portal programmer.
+    """
+
+    pools: tuple[PoolSettings, ...] = ()
+    provider: BalancerProvider = BalancerProvider.LAYER2
+    webhook: WebhookSettings = WebhookSettings()
+    interface: str = ""
+    prefix: str = "/skydns.balancer"
+    lease_seconds: int = 2
+    node_name: str = ""
+    http: HttpSettings = HttpSettings(
+        HostPort("127.0.0.1", 10266), HostPort("127.0.0.1", 10266), HostPort("127.0.0.1", 10266)
+    )
 
 
 class Dataplane(enum.Enum):
@@ -123,6 +242,9 @@ class Settings:
     dataplane: DataplaneSettings = field(default_factory=DataplaneSettings)
     source: ManifestSource | EtcdSource | None = None
     search: SearchSettings = field(default_factory=SearchSettings)
+    portal: PortalSettings = field(default_factory=PortalSettings)
+    wait_for_portal: WaitSettings = field(default_factory=WaitSettings)
+    balancer: BalancerSettings = field(default_factory=BalancerSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     tcp: TcpSettings = field(default_factory=TcpSettings)
     log_level: LogLevel = LogLevel.INFO
@@ -159,6 +281,63 @@ def parse_network(text: str) -> IPNetwork:
     if "/" not in text or str(network.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
         raise ValueError(f"{text!r} names one address of a network; write {network}")
     return network
+
+
+def parse_some_network(text: str) -> IPNetwork:
+    """A CIDR, or one address, which is the network of itself alone."""
+    return parse_network(text) if "/" in text else ipaddress.ip_network(parse_ip(text))
+
+
+def parse_portal_net(text: str) -> tuple[IPNetwork, ...]:
+    """At most one IPv4 and one IPv6 network, with a comma between; none where empty."""
+    networks = tuple(parse_network(each.strip()) for each in text.split(",")) if text else ()
+    if len({network.version for network in networks}) < len(networks):
+        raise ValueError(f"{text!r} has two networks of one family; give one IPv4 and one IPv6 network")
+    for network in networks:
+        if network.num_addresses < 4:
+            raise ValueError(f"{network} has no address to give: the first and the last are never used")
+    return networks
+
+
+def parse_node_ports(text: str) -> tuple[int, int]:
+    """``FIRST-LAST``, both included."""
+    found = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]) <= 65535:
+        raise ValueError(f"{text!r} is not FIRST-LAST from 1 to 65535, as in 30000-32767")
+    return int(found[1]), int(found[2])
+
+
+def parse_addresses(text: str) -> str:
+    """``192.0.2.0/24``, ``192.0.2.10-192.0.2.20`` or one address, of either family, in canonical text."""
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    if not dash:
+        return str(parse_network(first)) if "/" in first else parse_ip(first)
+    try:
+        low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
+    except ValueError:
+        raise ValueError(f"{text!r} is not FIRST-LAST, as 192.0.2.10-192.0.2.20") from None
+    if low.version != high.version or int(low) > int(high):
+        raise ValueError(f"{text!r} must go from a lower to a higher address of one family")
+    return f"{low}-{high}"
+
+
+def parse_interface(text: str) -> str:
+    """The name of a network interface, or nothing."""
+    if len(text.encode()) > 15 or re.search(r"[\s/]", text):
+        raise ValueError(f"{text!r} is not the name of a network interface")
+    return text
+
+
+def parse_http_url(text: str) -> str:
+    """``http://HOST[:PORT]/PATH``, or https."""
+    try:
+        url = urlsplit(text)
+        good = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        good = False
+    if not good or not text.isascii() or re.search(r"\s", text) or url.username is not None or url.fragment:
+        raise ValueError(f"{text!r} is not http://HOST:PORT/PATH or https://HOST:PORT/PATH")
+    return text
 
 
 def parse_domain(text: str) -> str:

@@ -12,15 +12,21 @@ from skydns_py import config
 from skydns_py.config import Flags
 from skydns_py.errors import ConfigError
 from skydns_py.settings import (
+    BalancerSettings,
     EtcdSource,
     HostPort,
     HttpSettings,
+    IptablesVariant,
     LogLevel,
     ManifestSource,
     PodRecords,
+    PoolSettings,
+    PortalBackend,
+    PortalSettings,
     SearchSettings,
     Settings,
     TcpSettings,
+    WaitSettings,
     parse_host_port,
 )
 
@@ -42,9 +48,32 @@ source:
     key: /etc/key.pem
     username: dns
     password_file: /etc/password
+    portal_net: 10.96.0.0/12, fd00:10::/108
+    node_ports: 31000-31999
 search:
   enabled: false
   networks: {"10.1.2.0/24": my-ns, "2001:db8:1::/48": other-ns}
+portal:
+  backend: iptables
+  iptables: legacy
+  node_name: node-a.example
+  node_addresses: [192.0.2.7, "2001:db8::/64"]
+  cluster_cidr: [10.1.0.0/16]
+  masquerade_all: true
+  localhost_node_ports: yes
+  untracked: [10.0.0.10]
+  announce: /run/portal.sock
+  http: {health: "", ready: "127.0.0.1:1"}
+balancer:
+  pools:
+    - {name: web, addresses: [192.0.2.10-192.0.2.20, 2001:DB8::/120], namespaces: [my-ns], classes: [a/b]}
+    - {name: one, addresses: [192.0.2.30]}
+  interface: eth1
+  prefix: /lb
+  lease_seconds: 5
+  node_name: node-a
+  http: {ready: ""}
+wait_for_portal: {socket: /run/portal.sock, seconds: 2}
 http:
   health: ""
   ready: "[::1]:81"
@@ -103,6 +132,8 @@ def test_every_key_is_read_and_normalised() -> None:
             key="/etc/key.pem",
             username="dns",
             password_file="/etc/password",
+            portal_net=(ipaddress.ip_network("10.96.0.0/12"), ipaddress.ip_network("fd00:10::/108")),
+            node_ports=(31000, 31999),
         ),
         search=SearchSettings(
             enabled=False,
@@ -111,10 +142,57 @@ def test_every_key_is_read_and_normalised() -> None:
                 (ipaddress.ip_network("2001:db8:1::/48"), "other-ns"),
             ),
         ),
+        portal=PortalSettings(
+            backend=PortalBackend.IPTABLES,
+            iptables=IptablesVariant.LEGACY,
+            node_name="node-a.example",
+            node_addresses=(ipaddress.ip_network("192.0.2.7/32"), ipaddress.ip_network("2001:db8::/64")),
+            cluster_cidr=(ipaddress.ip_network("10.1.0.0/16"),),
+            masquerade_all=True,
+            localhost_node_ports=True,
+            untracked=("10.0.0.10",),
+            announce="/run/portal.sock",
+            http=HttpSettings(None, HostPort("127.0.0.1", 1), HostPort("127.0.0.1", 10249)),
+        ),
+        balancer=BalancerSettings(
+            pools=(
+                PoolSettings("web", ("192.0.2.10-192.0.2.20", "2001:db8::/120"), ("my-ns",), ("a/b",)),
+                PoolSettings("one", ("192.0.2.30",)),
+            ),
+            interface="eth1",
+            prefix="/lb",
+            lease_seconds=5,
+            node_name="node-a",
+            http=HttpSettings(HostPort("127.0.0.1", 10266), None, HostPort("127.0.0.1", 10266)),
+        ),
+        wait_for_portal=WaitSettings("/run/portal.sock", 2),
         http=HttpSettings(health=None, ready=HostPort("::1", 81), metrics=HostPort("0.0.0.0", 0)),
         tcp=TcpSettings(max_connections=7, idle_seconds=3600),
         log_level=LogLevel.DEBUG,
     )
+
+
+def test_manifests_are_read_with_what_lets_addresses_be_given() -> None:
+    text = (
+        "source: {manifests: {path: demo, portal_net: 10.0.0.0/24, node_ports: 31000-31000, state: s.json}}"
+    )
+    networks = (ipaddress.ip_network("10.0.0.0/24"),)
+    source = ManifestSource("demo", networks, (31000, 31000), "s.json")
+    assert parse(text).source == source
+    assert parse(text, Flags(manifests="other")).source == ManifestSource(
+        "other", networks, (31000, 31000), "s.json"
+    )
+
+
+def test_the_portal_net_flag_replaces_the_files_and_leaves_manifests_alone() -> None:
+    networks = (ipaddress.ip_network("10.0.0.0/24"),)
+    flags = Flags(portal_net="10.0.0.0/24")
+    assert parse("", flags).source == EtcdSource(portal_net=networks)
+    source = parse(WHOLE, flags).source
+    assert isinstance(source, EtcdSource)
+    assert (source.portal_net, source.username) == (networks, "dns")
+    assert source.allocation_prefix == "/cluster.allocations"
+    assert parse("source: {manifests: {path: demo}}", flags).source == ManifestSource("demo")
 
 
 def test_a_section_left_empty_keeps_its_defaults() -> None:
@@ -172,10 +250,20 @@ def test_every_key_is_documented() -> None:
         "http": config._HTTP,
         "tcp": config._TCP,
         "dataplane": config._DATAPLANE,
+        "portal": {key: config._PORTAL[key] for key in config._PORTAL if key != "http"},
+        "portal.http": config._HTTP,
+        "balancer": {
+            key: config._BALANCER[key] for key in config._BALANCER if key not in ("http", "webhook")
+        },
+        "balancer.http": config._HTTP,
+        "balancer.webhook": config._WEBHOOK,
+        "balancer.pools[]": config._POOL,
+        "wait_for_portal": config._WAIT,
     }
     paths = [key for key in config._TOP if key not in (*sections, "logging")]
     paths += [f"{name}.{key}" for name, keys in sections.items() for key in keys]
-    paths += [f"source.etcd.{key}" for key in config._ETCD] + ["source.manifests.path", "logging.level"]
+    paths += [f"source.etcd.{key}" for key in config._ETCD] + ["logging.level"]
+    paths += [f"source.manifests.{key}" for key in config._MANIFESTS]
     assert [path for path in paths if f"`{path}`" not in documented] == []
 
 
@@ -222,6 +310,8 @@ MIXED = "--etcd: http and https are mixed; use one of them for all"
         (Flags(manifests="a", etcd=("http://a:1",)), BOTH),
         (Flags(etcd=("a",)), "--etcd: 'a' is not http://HOST:PORT or https://HOST:PORT"),
         (Flags(etcd=("http://a:1", "https://a:1")), MIXED),
+        (Flags(portal_net="10.0.0.0"), "--portal-net: '10.0.0.0' names one address of a network; "
+         "write 10.0.0.0/32"),
         (Flags(zone="a..b"), "--zone: 'a..b' is not a domain name"),
         (Flags(zone="arpa"), "--zone: arpa and the reverse zone in-addr.arpa overlap; change one"),
         (Flags(listen=("[::1]",)), "--listen: '[::1]' is not ADDR:PORT or [v6]:PORT, as in 127.0.0.1:53, "

@@ -5,6 +5,7 @@
    left untouched, so applying twice changes no revision and wakes no watcher.
 3. A stored ``status`` stays where the manifest has none; uid and creationTimestamp stay always.
 4. A write that lost a race is planned again from what is stored now, a few times.
+5. A Service's portal address and node ports are found and kept by the rules of ``allocate``.
 """
 
 import argparse
@@ -14,9 +15,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from skydns_py.cli import Commands, store
+from skydns_py.cli.allocate import Allocator
 from skydns_py.cli.documents import Document, Json, load, meaning, plain
 from skydns_py.cli.kinds import title
-from skydns_py.cli.store import Store, Stored
+from skydns_py.cli.store import Change, Store, Stored
 from skydns_py.cluster import decode_v1beta1, registry
 from skydns_py.cluster.objects import Ref
 from skydns_py.errors import DecodeError, SkydnsError, StoreError
@@ -38,6 +40,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--force", action="store_true", help="overwrite what an API server has written, too")
     store.add_flags(parser)
+    store.add_portal_net(parser, "give Services without an address one from here (source.etcd.portal_net)")
     parser.set_defaults(run=run)
 
 
@@ -49,8 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
         keys = [registry.key_for(document.ref, place.prefix) for document in documents]
         held = place.read(keys)
         check_owner([document.ref for document in documents], [held[key] for key in keys], arguments.force)
+        allocator = Allocator(place, etcd)
+        allocator.check([(document, held[key]) for key, document in zip(keys, documents, strict=True)])
         for key, document in zip(keys, documents, strict=True):
-            outcome = apply_one(place, key, document, held[key], arguments.force)
+            outcome = apply_one(place, key, document, held[key], arguments.force, allocator=allocator)
             print(f"{title(document.ref)} {outcome}", flush=True)
     return 0
 
@@ -68,14 +73,30 @@ def is_foreign(held: Stored) -> bool:
     return held.revision > 0 and held.document is None
 
 
-def apply_one(place: Store, key: str, document: Document, held: Stored, force: bool) -> str:
+def apply_one(  # noqa: PLR0913  # what the caller has read for many objects at once
+    place: Store,
+    key: str,
+    document: Document,
+    held: Stored,
+    force: bool,
+    *,
+    allocator: Allocator | None = None,
+) -> str:
     """``created``, ``configured`` or ``unchanged``; StoreError where other writers keep winning."""
-    for _ in range(ATTEMPTS):
-        value = merged(document.value, held.document)
+    lost = 0
+    while lost < ATTEMPTS:
+        plan = allocator.plan(document, held) if allocator else None
+        value = merged(plan.value if plan else document.value, held.document)
         if value is None:
             return "unchanged"
-        if place.put(key, json.dumps(value, separators=(",", ":")).encode(), held.revision):
+        octets = json.dumps(value, separators=(",", ":")).encode()
+        if allocator and plan:
+            done = allocator.write(plan, Change(key, held.revision, octets))
+        else:
+            done = place.put(key, octets, held.revision)
+        if done:
             return "configured" if held.revision else "created"
+        lost += not (allocator and plan and allocator.lost(plan))
         held = place.read([key])[key]
         check_owner([document.ref], [held], force)
     raise StoreError(f"{title(document.ref)}: others keep changing it; apply again")

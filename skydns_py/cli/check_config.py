@@ -7,7 +7,17 @@ import yaml
 
 from skydns_py import config
 from skydns_py.cli import Commands
-from skydns_py.settings import EtcdSource, HostPort, ManifestSource, Settings
+from skydns_py.settings import (
+    BalancerSettings,
+    EtcdSource,
+    HostPort,
+    HttpSettings,
+    ManifestSource,
+    PoolSettings,
+    PortalSettings,
+    Settings,
+    WebhookSettings,
+)
 
 
 def add(commands: Commands) -> None:
@@ -41,7 +51,13 @@ def effective(settings: Settings) -> str:
             "enabled": settings.search.enabled,
             "networks": {str(network): namespace for network, namespace in settings.search.networks},
         },
-        "http": {key: _address(getattr(settings.http, key)) for key in ("health", "ready", "metrics")},
+        "portal": _portal(settings.portal),
+        "balancer": _balancer(settings.balancer),
+        "wait_for_portal": {
+            "socket": settings.wait_for_portal.socket,
+            "seconds": settings.wait_for_portal.seconds,
+        },
+        "http": _http(settings.http),
         "tcp": {"max_connections": settings.tcp.max_connections, "idle_seconds": settings.tcp.idle_seconds},
         "logging": {"level": settings.log_level.value},
     }
@@ -50,9 +66,57 @@ def effective(settings: Settings) -> str:
 
 def _source(source: ManifestSource | EtcdSource) -> dict[str, Any]:
     if isinstance(source, ManifestSource):
-        return {"manifests": {"path": source.path}}
+        return {"manifests": {"path": source.path, **_allocation(source), "state": source.state}}
     texts = ("registry_prefix", "skydns_prefix", "ca", "cert", "key", "username", "password_file")
-    return {"etcd": {"endpoints": list(source.endpoints), **{key: getattr(source, key) for key in texts}}}
+    values = {key: getattr(source, key) for key in texts}
+    return {"etcd": {"endpoints": list(source.endpoints), **values, **_allocation(source)}}
+
+
+def _allocation(source: ManifestSource | EtcdSource) -> dict[str, str]:
+    first, last = source.node_ports
+    return {"portal_net": ",".join(map(str, source.portal_net)), "node_ports": f"{first}-{last}"}
+
+
+def _portal(portal: PortalSettings) -> dict[str, Any]:
+    return {
+        "backend": portal.backend.value,
+        "iptables": portal.iptables.value,
+        "node_name": portal.node_name,
+        "node_addresses": [str(each) for each in portal.node_addresses],
+        "cluster_cidr": [str(each) for each in portal.cluster_cidr],
+        "masquerade_all": portal.masquerade_all,
+        "localhost_node_ports": portal.localhost_node_ports,
+        "untracked": list(portal.untracked),
+        "announce": portal.announce,
+        "http": _http(portal.http),
+    }
+
+
+def _balancer(balancer: BalancerSettings) -> dict[str, Any]:
+    return {
+        "pools": [_pool(each) for each in balancer.pools],
+        "provider": balancer.provider.value,
+        "webhook": _webhook(balancer.webhook),
+        "interface": balancer.interface,
+        "prefix": balancer.prefix,
+        "lease_seconds": balancer.lease_seconds,
+        "node_name": balancer.node_name,
+        "http": _http(balancer.http),
+    }
+
+
+def _pool(pool: PoolSettings) -> dict[str, Any]:
+    lists = {key: list(getattr(pool, key)) for key in ("addresses", "namespaces", "classes")}
+    return {"name": pool.name, **lists}
+
+
+def _webhook(webhook: WebhookSettings) -> dict[str, Any]:
+    texts = {key: getattr(webhook, key) for key in ("url", "token_file", "ca")}
+    return {**texts, "timeout_seconds": webhook.timeout_seconds, "classes": list(webhook.classes)}
+
+
+def _http(http: HttpSettings) -> dict[str, str]:
+    return {key: _address(getattr(http, key)) for key in ("health", "ready", "metrics")}
 
 
 def _address(at: HostPort | None) -> str:

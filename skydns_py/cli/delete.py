@@ -3,10 +3,10 @@
 import argparse
 
 from skydns_py import config
-from skydns_py.cli import Commands, apply, kinds, store
+from skydns_py.cli import Commands, allocate, apply, kinds, store
 from skydns_py.cli.documents import load
 from skydns_py.cli.kinds import title
-from skydns_py.cli.store import Store, Stored
+from skydns_py.cli.store import Change, Store, Stored
 from skydns_py.cluster import registry
 from skydns_py.cluster.objects import Ref
 from skydns_py.errors import ConfigError, SkydnsError, StoreError
@@ -67,7 +67,7 @@ def _delete(place: Store, ref: Ref, held: Stored, force: bool) -> bool:
     for _ in range(apply.ATTEMPTS):
         if not held.revision:
             return False
-        if place.delete(key, held.revision):
+        if place.write([Change(key, held.revision), *allocate.releases(place, ref, held)]):
             print(f"{title(ref)} deleted", flush=True)
             return True
         held = place.read([key])[key]

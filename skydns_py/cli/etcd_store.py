@@ -1,13 +1,13 @@
 """``store.Store`` over gRPC: one blocking call at a time, through the sources' own connection."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
 from etcd3 import etcdrpc
 
-from skydns_py.cli.store import Stored
+from skydns_py.cli.store import NOTHING, Change, Stored
 from skydns_py.errors import StoreError
 from skydns_py.settings import EtcdSource
 from skydns_py.sources.etcd_client import Connection, Timing, describe
@@ -41,6 +41,7 @@ class EtcdStore(Connection):
         self._etcd = etcd
         self._url = url
         self.prefix = etcd.registry_prefix
+        self.allocations = etcd.allocation_prefix
         with self._one_line():
             super().__init__(etcd, url, Timing(request=patience))
 
@@ -66,47 +67,70 @@ class EtcdStore(Connection):
 
     def read(self, keys: Sequence[str]) -> dict[str, Stored]:
         """See ``store.Store``."""
+        with self._one_line():
+            return self._read(keys)
+
+    def reserved(self, keys: Sequence[str]) -> dict[str, Stored]:
+        """See ``store.Store``."""
+        with self._one_line():
+            try:
+                return self._read(keys)
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+                    raise
+                return dict.fromkeys(keys, Stored())
+
+    def _read(self, keys: Sequence[str]) -> dict[str, Stored]:
         found = dict.fromkeys(keys, Stored())
         for at in range(0, len(keys), BATCH):
             wanted = [etcdrpc.RangeRequest(key=key.encode()) for key in keys[at : at + BATCH]]
             reads = [etcdrpc.RequestOp(request_range=each) for each in wanted]
-            answer = self._kv("Txn", etcdrpc.TxnRequest(success=reads))
+            answer = self._call("Txn", etcdrpc.TxnRequest(success=reads))
             for response in answer.responses:
                 for kv in response.response_range.kvs:
-                    found[kv.key.decode()] = Stored(kv.value, kv.mod_revision)
+                    found[kv.key.decode()] = _stored(kv)
         return found
 
-    def scan(self, start: str) -> Iterator[tuple[str, Stored]]:
+    def now(self) -> int:
         """See ``store.Store``."""
-        at, end, revision = start.encode(), start[:-1].encode() + b"0", 0  # "0" is the octet after "/"
+        request = etcdrpc.RangeRequest(key=self.prefix.encode(), keys_only=True)
+        revision: int = self._kv("Range", request).header.revision
+        return revision
+
+    def scan(self, start: str, revision: int = 0) -> Iterator[tuple[str, Stored]]:
+        """See ``store.Store``."""
+        at, end = start.encode(), start[:-1].encode() + b"0"  # "0" is the octet after "/"
         while at:
             request = etcdrpc.RangeRequest(key=at, range_end=end, limit=PAGE, revision=revision)
             page = self._kv("Range", request)
             revision = revision or page.header.revision
             for kv in page.kvs:
-                yield kv.key.decode(errors="replace"), Stored(kv.value, kv.mod_revision)
+                yield kv.key.decode(errors="replace"), _stored(kv)
             at = page.kvs[-1].key + b"\0" if page.more else b""
 
     def put(self, key: str, value: bytes, seen: int) -> bool:
         """See ``store.Store``."""
-        put = etcdrpc.PutRequest(key=key.encode(), value=value)
-        return self._swap(key, seen, etcdrpc.RequestOp(request_put=put))
+        return self.write([Change(key, seen, value)])
 
     def delete(self, key: str, seen: int) -> bool:
         """See ``store.Store``."""
-        delete = etcdrpc.DeleteRangeRequest(key=key.encode())
-        return self._swap(key, seen, etcdrpc.RequestOp(request_delete_range=delete))
+        return self.write([Change(key, seen)])
 
-    def _swap(self, key: str, seen: int, change: Any) -> bool:
-        compare = etcdrpc.Compare
-        unchanged = compare(key=key.encode(), target=compare.MOD, result=compare.EQUAL, mod_revision=seen)
-        done: bool = self._kv("Txn", etcdrpc.TxnRequest(compare=[unchanged], success=[change])).succeeded
+    def write(self, changes: Sequence[Change], unchanged: Mapping[str, int] = NOTHING) -> bool:
+        """See ``store.Store``."""
+        seen = {**unchanged, **{change.key: change.seen for change in changes}}
+        compare = [_unchanged(key, revision) for key, revision in seen.items()]
+        request = etcdrpc.TxnRequest(compare=compare, success=[_operation(change) for change in changes])
+        done: bool = self._kv("Txn", request).succeeded
         return done
 
     def _kv(self, name: str, request: Any) -> Any:
         with self._one_line():
-            call = getattr(self._client.kvstub, name)
-            return call(request, self._timing.request, metadata=self._client.metadata)
+            return self._call(name, request)
+
+    def _call(self, name: str, request: Any) -> Any:
+        call = getattr(self._client.kvstub, name)
+        return call(request, self._timing.request, metadata=self._client.metadata)
 
     @contextlib.contextmanager
     def _one_line(self) -> Iterator[None]:
@@ -114,3 +138,19 @@ class EtcdStore(Connection):
             yield
         except (grpc.RpcError, OSError) as error:
             raise StoreError(describe(error, self._url, self._etcd)) from None
+
+
+def _stored(kv: Any) -> Stored:
+    return Stored(kv.value, kv.mod_revision, kv.create_revision)
+
+
+def _unchanged(key: str, seen: int) -> Any:
+    compare = etcdrpc.Compare
+    return compare(key=key.encode(), target=compare.MOD, result=compare.EQUAL, mod_revision=seen)
+
+
+def _operation(change: Change) -> Any:
+    key = change.key.encode()
+    if change.value is None:
+        return etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(key=key))
+    return etcdrpc.RequestOp(request_put=etcdrpc.PutRequest(key=key, value=change.value))

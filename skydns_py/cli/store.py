@@ -8,9 +8,10 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from skydns_py import config
@@ -22,12 +23,28 @@ PATIENCE = 5.0
 """Seconds to reach an etcd that answers, and again for each call."""
 
 
+NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A key to write, or to remove where ``value`` is None; ``seen`` is the revision of it that was read."""
+
+    key: str
+    seen: int
+    value: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A key's value and the revision of its last change; ``b""`` at revision 0 where the key is not there."""
+    """A key's value and the revision of its last change; ``b""`` at revision 0 where the key is not there.
+
+    ``created`` is the revision that made it; it grows with each key that is made.
+    """
 
     value: bytes = b""
     revision: int = 0
+    created: int = 0
 
     @property
     def document(self) -> dict[str, Any] | None:
@@ -50,19 +67,32 @@ class Store(Protocol):
     """One reachable etcd. Every call raises StoreError, one line, where it fails."""
 
     prefix: str
+    allocations: str
     """The registry's, without a final slash."""
 
     def read(self, keys: Sequence[str]) -> dict[str, Stored]:
         """What each key holds."""
 
-    def scan(self, start: str) -> Iterator[tuple[str, Stored]]:
-        """Every key that begins with ``start``, which ends in a slash, by name, as of one revision."""
+    def now(self) -> int:
+        """The newest revision."""
+
+    def scan(self, start: str, revision: int = 0) -> Iterator[tuple[str, Stored]]:
+        """Every key that begins with ``start``, which ends in a slash, as of one revision (0: now)."""
 
     def put(self, key: str, value: bytes, seen: int) -> bool:
         """Write unless the key has changed since revision ``seen``; whether it was written."""
 
     def delete(self, key: str, seen: int) -> bool:
         """Remove unless the key has changed since revision ``seen``; whether it was removed."""
+
+    def write(self, changes: Sequence["Change"], unchanged: Mapping[str, int] = NOTHING) -> bool:
+        """All changes in one transaction, or none where a key of theirs, or of ``unchanged``, has changed.
+
+        ``unchanged`` has the revision seen of keys that are only compared.  Whether it was done.
+        """
+
+    def reserved(self, keys: Sequence[str]) -> dict[str, Stored]:
+        """As ``read``; nothing in them where etcd forbids the user these keys."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +107,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", metavar="FILE", help="take source.etcd from these settings")
 
 
+def add_portal_net(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """The flag that says from which networks portal addresses are given."""
+    parser.add_argument("--portal-net", metavar="CIDR[,CIDR]", default="", help=help_text)
+
+
 def source(arguments: argparse.Namespace) -> EtcdSource:
     """The etcd that the flags and the file name; ConfigError where the file names another kind of source."""
-    flags = config.Flags(etcd=tuple(arguments.etcd))
+    flags = config.Flags(etcd=tuple(arguments.etcd), portal_net=getattr(arguments, "portal_net", ""))
     found = config.load(arguments.config, flags, need_source=False).source
     if found is None:
         return EtcdSource()

@@ -9,7 +9,8 @@
    object it held before.  A file that is still being written (changed within 0.2 s, or while it was
    read) is read at the next look, so that half a file is not taken for a whole one.
 4. Where two documents name the same object, the first counts, by path and then by place in the file.
-5. A folder that disappears keeps what is known; a file that disappears from it takes its objects along.
+5. Services that name no portal address get one by ``manifest_addresses``, where ``portal_net`` is set.
+6. A folder that disappears keeps what is known; a file that disappears from it takes its objects along.
 """
 
 import logging
@@ -25,10 +26,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from skydns_py.balancer.allocation.service import PLAIN, Wish
 from skydns_py.cluster.decode_json import decode_each
-from skydns_py.cluster.objects import ClusterObject, Event, Kind, Ref, Removal, Upsert
+from skydns_py.cluster.objects import ClusterObject, Event, Kind, Ref, Removal, Service, Upsert
 from skydns_py.errors import ConfigError, DecodeError
+from skydns_py.settings import ManifestSource as ManifestSettings
 from skydns_py.sources import Sink
+from skydns_py.sources.manifest_addresses import Addresses, Wanting, wishes
 from skydns_py.sources.manifest_text import MAX_OCTETS, Document, Unreadable, read_documents
 
 log = logging.getLogger("skydns")
@@ -50,10 +54,11 @@ class Refusal(NamedTuple):
 
 
 class Found(NamedTuple):
-    """An object and where it was found."""
+    """An object and where it was found; of a Service, what it asks for beside what is decoded."""
 
     obj: ClusterObject
     where: str
+    wish: Wish | DecodeError = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +94,21 @@ class Reactor(Protocol):
 
 
 class ManifestSource:
-    """A ``Source`` that follows a file or folder; ConfigError where ``path`` is not there to begin with."""
+    """A ``Source`` that follows a file or folder; ConfigError where ``path`` is not there to begin with.
 
-    def __init__(self, path: str, sink: Sink, reactor: Reactor, poll_seconds: float = POLL_SECONDS) -> None:
+    ``place`` is the path, or the settings, which may let addresses be given.
+    """
+
+    def __init__(
+        self, place: str | ManifestSettings, sink: Sink, reactor: Reactor, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        path = place if isinstance(place, str) else place.path
         if not Path(path).exists():
             raise ConfigError(f"{path}: no such file or folder; name one with {', '.join(SUFFIXES)} files")
         self._sink = sink
         self._reactor = reactor
         self._poll_seconds = poll_seconds
-        self._shelf = Shelf(path)
+        self._shelf = Shelf(place)
         self._queue: deque[Event] = deque()
         self._lost: str | None = None
         self._stopped = False
@@ -153,8 +164,10 @@ class ManifestSource:
 class Shelf:
     """The files at a path and what they hold. ``look`` blocks on the disk and returns what has changed."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, place: str | ManifestSettings) -> None:
+        settings = ManifestSettings(place) if isinstance(place, str) else place
+        self._path = settings.path
+        self._addresses = Addresses(settings)
         self._files: dict[str, _File] = {}
         self._objects: dict[Ref, ClusterObject] = {}
         self._refused: set[Refusal] = set()
@@ -194,7 +207,14 @@ class Shelf:
                 refusals.append(
                     Refusal(found.where, f"{found.obj.ref} is already in {winner.where}; keep one")
                 )
-        objects = {ref: found.obj for ref, found in first.items()}
+        given = self._addresses.give(
+            Wanting(each.obj, each.wish, each.where)
+            for each in first.values()
+            if isinstance(each.obj, Service)
+        )
+        refusals += [Refusal(*each) for each in given.refusals]
+        objects: dict[Ref, ClusterObject] = {ref: found.obj for ref, found in first.items()}
+        objects |= given.services
         events: list[Event] = [Upsert(obj) for ref, obj in objects.items() if self._objects.get(ref) != obj]
         events += [Removal(ref) for ref in self._objects if ref not in objects]
         new = [refusal for refusal in dict.fromkeys(refusals) if refusal not in self._refused]
@@ -264,12 +284,13 @@ def _decoded(
     last = {found.obj.ref: found for found in before}
     for number, document in enumerate(documents, 1):
         where = f"{name}:{document.line} (document {number})"
+        asked = wishes(document.value)
         for each in _decode(document):
             if isinstance(each, DecodeError):
                 refusals.append(Refusal(where, str(each)))
                 objects += [last[ref] for ref in _claimed(document.value, each.path) if ref in last]
             else:
-                objects.append(Found(each, where))
+                objects.append(Found(each, where, asked.get(each.ref, PLAIN)))
     return _File(signature, tuple(objects), tuple(refusals))
 
 

@@ -82,6 +82,7 @@ class Registry:
 def registry(etcd_server: EtcdServer) -> Iterator[Registry]:
     with etcd_server.client() as client:
         client.delete_prefix("/registry/")
+        client.delete_prefix("/registry.allocations/")
         yield Registry(etcd_server.url, client)
 
 
@@ -95,3 +96,18 @@ def manifest(tmp_path: Path) -> Callable[[str, str], str]:
         return str(path)
 
     return write
+
+
+NET = "10.96.0.0/24"
+Apply = Callable[..., Done]
+
+
+@pytest.fixture
+def apply(skydns: Run, registry: Registry) -> Apply:
+    """``skydns apply`` of a text, with a portal net."""
+
+    def run(text: str, net: str = NET) -> Done:
+        flags = ("--portal-net", net) if net else ()
+        return skydns("apply", "-f", "-", "--etcd", registry.url, *flags, stdin=text)
+
+    return run

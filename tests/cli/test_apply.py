@@ -257,6 +257,20 @@ def test_a_user_writes_what_it_may_and_is_told_what_it_may_not(
     assert "forbids user 'dns'" in done.err[0]
 
 
+def test_a_user_that_may_see_no_reservations_can_delete_and_is_told_when_it_wants_some(
+    skydns: Run, manifest: Write, guarded: str
+) -> None:
+    settings = guarded_settings(manifest, guarded, "secret")
+    assert skydns("apply", "-f", manifest("web.yaml", service()), "-c", settings).code == 0
+    done = skydns("delete", "svc", "web", "-n", "my-ns", "-c", settings)
+    assert (done.code, done.out) == (0, ["service/my-ns/web deleted"])
+    done = skydns(
+        "apply", "-f", manifest("web.yaml", service()), "-c", settings, "--portal-net", "10.0.0.0/24"
+    )
+    assert (done.code, done.out, len(done.err)) == (1, [], 1)
+    assert "forbids user 'dns'" in done.err[0]
+
+
 def test_a_user_that_etcd_does_not_know_is_told_so(skydns: Run, manifest: Write, guarded: str) -> None:
     path = manifest("web.yaml", service())
     wrong = skydns("apply", "-f", path, "-c", guarded_settings(manifest, guarded, "guess"))

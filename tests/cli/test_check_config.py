@@ -10,20 +10,32 @@ from hypothesis import strategies as st
 from skydns_py import config
 from skydns_py.cli.check_config import effective
 from skydns_py.settings import (
+    BalancerProvider,
+    BalancerSettings,
     EtcdSource,
     HostPort,
     HttpSettings,
+    IptablesVariant,
     LogLevel,
     ManifestSource,
     PodRecords,
+    PoolSettings,
+    PortalBackend,
+    PortalSettings,
     SearchSettings,
     Settings,
     TcpSettings,
+    WaitSettings,
+    WebhookSettings,
 )
 from tests.cli.conftest import Run
 
 ADDRESSES = st.builds(HostPort, st.ip_addresses().map(str), st.integers(0, 65535))
 PATHS = st.text(min_size=1).filter(lambda text: "\0" not in text)
+PORTAL_NETS = st.lists(
+    st.sampled_from(["10.0.0.0/24", "fd00:10::/108"]).map(ipaddress.ip_network), unique=True
+).map(tuple)
+NODE_PORTS = st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(sorted).map(tuple)
 ETCD = st.builds(
     EtcdSource,
     endpoints=st.lists(
@@ -38,6 +50,8 @@ ETCD = st.builds(
     key=st.just("null"),
     username=st.just("1"),
     password_file=PATHS,
+    portal_net=PORTAL_NETS,
+    node_ports=NODE_PORTS,
 )
 NETWORKS = st.lists(
     st.tuples(
@@ -46,6 +60,35 @@ NETWORKS = st.lists(
     ),
     unique_by=lambda pair: pair[0],
 ).map(tuple)
+TEXTS = st.lists(st.text(), unique=True).map(tuple)
+BALANCER = st.builds(
+    BalancerSettings,
+    pools=st.lists(
+        st.builds(
+            PoolSettings,
+            st.sampled_from(["a", "1", "no"]),
+            st.lists(
+                st.sampled_from(["192.0.2.10-192.0.2.20", "2001:db8::/120", "192.0.2.1"]),
+                min_size=1,
+                unique=True,
+            ).map(tuple),
+            st.lists(st.sampled_from(["my-ns", "1"]), unique=True).map(tuple),
+            TEXTS,
+        ),
+        unique_by=lambda pool: pool.name,
+    ).map(tuple),
+    interface=st.sampled_from(["", "eth0", "1"]),
+    prefix=st.sampled_from(["/lb", "/skydns.balancer"]),
+    lease_seconds=st.integers(2, 60),
+    node_name=st.sampled_from(["", "no", "node-1"]),
+    http=st.builds(HttpSettings, *[st.none() | ADDRESSES] * 3),
+) | st.builds(
+    BalancerSettings,
+    provider=st.just(BalancerProvider.WEBHOOK),
+    webhook=st.builds(
+        WebhookSettings, st.just("https://lb.example/x"), st.text(), st.text(), st.integers(1, 300), TEXTS
+    ),
+)
 SETTINGS = st.builds(
     Settings,
     zone=st.sampled_from(["cluster.local", "a", "1.2", "xn--bcher-kva.example"]),
@@ -55,9 +98,22 @@ SETTINGS = st.builds(
     pods=st.sampled_from(PodRecords),
     legacy_names=st.booleans(),
     edns_size_octets=st.integers(512, 4096),
-    source=ETCD | st.builds(ManifestSource, PATHS),
+    source=ETCD | st.builds(ManifestSource, PATHS, PORTAL_NETS, NODE_PORTS, st.text()),
     search=st.builds(SearchSettings, enabled=st.booleans(), networks=NETWORKS),
     http=st.builds(HttpSettings, *[st.none() | ADDRESSES] * 3),
+    portal=st.builds(
+        PortalSettings,
+        backend=st.sampled_from(PortalBackend),
+        iptables=st.sampled_from(IptablesVariant),
+        node_name=st.sampled_from(["", "no", "node-1.example"]),
+        node_addresses=NETWORKS.map(lambda pairs: tuple(network for network, _ in pairs)),
+        masquerade_all=st.booleans(),
+        localhost_node_ports=st.booleans(),
+        untracked=st.lists(st.ip_addresses().map(str), unique=True).map(tuple),
+        http=st.builds(HttpSettings, *[st.none() | ADDRESSES] * 3),
+    ),
+    wait_for_portal=st.builds(WaitSettings, st.text(), st.integers(1, 60)),
+    balancer=BALANCER,
     tcp=st.builds(TcpSettings, st.integers(1, 1_000_000), st.integers(1, 3600)),
     log_level=st.sampled_from(LogLevel),
 )
@@ -82,8 +138,31 @@ def test_defaults_are_printed_with_what_the_file_says(
         "legacy_names": True,
         "edns_size": 1232,
         "dataplane": {"kind": "auto", "threads": 1},
-        "source": {"manifests": {"path": "demo"}},
+        "source": {"manifests": {"path": "demo", "portal_net": "", "node_ports": "30000-32767", "state": ""}},
         "search": {"enabled": True, "networks": {}},
+        "portal": {
+            "backend": "auto",
+            "iptables": "auto",
+            "node_name": "",
+            "node_addresses": [],
+            "cluster_cidr": [],
+            "masquerade_all": False,
+            "localhost_node_ports": False,
+            "untracked": [],
+            "announce": "",
+            "http": {"health": "127.0.0.1:10256", "ready": "127.0.0.1:10256", "metrics": "127.0.0.1:10249"},
+        },
+        "balancer": {
+            "pools": [],
+            "provider": "layer2",
+            "webhook": {"url": "", "token_file": "", "ca": "", "timeout_seconds": 10, "classes": []},
+            "interface": "",
+            "prefix": "/skydns.balancer",
+            "lease_seconds": 2,
+            "node_name": "",
+            "http": {"health": "127.0.0.1:10266", "ready": "127.0.0.1:10266", "metrics": "127.0.0.1:10266"},
+        },
+        "wait_for_portal": {"socket": "", "seconds": 5},
         "http": {"health": "127.0.0.1:8080", "ready": "127.0.0.1:8181", "metrics": "127.0.0.1:9153"},
         "tcp": {"max_connections": 1000, "idle_seconds": 10},
         "logging": {"level": "info"},

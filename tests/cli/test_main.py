@@ -135,10 +135,10 @@ def test_wrong_usage_is_one_line_that_says_what_to_give(
 
 
 def test_an_unknown_command_is_named_with_the_known_ones(skydns: Run) -> None:
-    done = skydns("portal")
+    done = skydns("portals")
     assert done.code == 2
     assert len(done.err) == 1
-    assert "'portal'" in done.err[0]
+    assert "'portals'" in done.err[0]
     assert "resolv-conf" in done.err[0]
 
 

@@ -1,7 +1,7 @@
 """Several writers of one key, against a real etcd."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -53,13 +53,13 @@ def test_a_status_written_between_read_and_write_is_kept(place: EtcdStore, regis
 def test_a_key_that_others_keep_changing_is_given_up_with_one_line(
     skydns: Run, registry: Registry, manifest: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = EtcdStore.put
+    real = EtcdStore.write
 
-    def contested(self: EtcdStore, key: str, value: bytes, seen: int) -> bool:
+    def contested(self: EtcdStore, changes: Sequence[store.Change]) -> bool:
         registry.put(KEY, stored({"n": registry.revision()}))
-        return real(self, key, value, seen)
+        return real(self, changes)
 
-    monkeypatch.setattr(EtcdStore, "put", contested)
+    monkeypatch.setattr(EtcdStore, "write", contested)
     done = skydns("apply", "-f", manifest("web.yaml", service()), "--etcd", registry.url)
     assert (done.code, done.err) == (1, ["skydns: service/my-ns/web: others keep changing it; apply again"])
 

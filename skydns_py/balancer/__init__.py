@@ -1,0 +1,1 @@
+"""External load balancer: addresses from pools, announced on the network."""
