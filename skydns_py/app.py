@@ -8,20 +8,22 @@ import logging
 import sys
 from typing import Any
 
-from twisted.internet.error import CannotListenError
-
 from skydns_py import settings as given
+from skydns_py.cluster.gate import Gate
+from skydns_py.cluster.objects import Kind
 from skydns_py.dataplane import native
 from skydns_py.dataplane.counters import Counters
 from skydns_py.errors import ConfigError
 from skydns_py.feed import PURE, Feed, Plane
+from skydns_py.ops.listening import listen
 from skydns_py.ops.metrics import page
-from skydns_py.ops.pages import Answer, Site
+from skydns_py.ops.pages import Answer
 from skydns_py.server.handler import Handler
 from skydns_py.server.listen import Pair, open_pairs, own_addresses
 from skydns_py.server.plane import Datagrams, NativeDatagrams, PureDatagrams
 from skydns_py.server.tcp import StreamFactory
-from skydns_py.sources import Source
+from skydns_py.sources import Sink, Source
+from skydns_py.sources.announced import Announced
 from skydns_py.sources.etcd import EtcdSource
 from skydns_py.sources.manifests import ManifestSource
 from skydns_py.zone.names import from_text
@@ -53,6 +55,7 @@ class Server:
         self._datagrams = self._make_datagrams(handler)
         self._pages = self._listen_http()
         self._source = self._make_source()
+        self._announced = self._wait_for_portal(found.wait_for_portal)
 
     def start(self) -> None:
         """Answer, and follow the source."""
@@ -62,10 +65,14 @@ class Server:
         )
         log.info("answering on %s (UDP and TCP); %s", places, self._choice)
         self._source.start()
+        if self._announced is not None:
+            self._announced.start(self._settings.wait_for_portal.socket, self._reactor)
 
     def stop(self) -> None:
         """Follow the source no more and close every socket."""
         self._source.stop()
+        if self._announced is not None:
+            self._announced.stop()
         self._datagrams.stop(self._reactor)
         for listening in (*(pair.tcp for pair in self.pairs), *self._pages):
             listening.stopListening()
@@ -76,31 +83,20 @@ class Server:
             return PureDatagrams(sockets, self.feed.answer, handler, self.counters)
         return NativeDatagrams(sockets, self.feed.table, handler)
 
+    def _wait_for_portal(self, wait: given.WaitSettings) -> Announced | None:
+        if not wait.socket:
+            return None
+        gate = Gate(wait.seconds)
+        self.feed.wait_at(gate)
+        return Announced(gate.programmed, self.feed.open_gate)
+
     def _make_source(self) -> Source:
-        source = self._settings.source
-        if isinstance(source, given.ManifestSource):
-            return ManifestSource(source.path, self.feed, self._reactor)
-        assert source is not None, "serve asks for a source"
-        return EtcdSource(source, self.feed, self._reactor)
+        assert self._settings.source is not None, "serve asks for a source"
+        return make_source(self._settings.source, self.feed, self._reactor)
 
     def _listen_http(self) -> list[Any]:
-        """The pages, those on one address together. A default address that is taken is done without."""
-        http, default = self._settings.http, given.HttpSettings()
-        wanted = {"health": self._health, "ready": self._ready, "metrics": self._metrics}
-        places: dict[given.HostPort, dict[str, Answer]] = {}
-        for name, answer in wanted.items():
-            if (place := getattr(http, name)) is not None:
-                places.setdefault(place, {})[name] = answer
-        listening = []
-        for place, pages in places.items():
-            try:
-                listening.append(self._reactor.listenTCP(place.port, Site(pages), interface=place.host))
-            except CannotListenError as error:
-                names = ", ".join(f"/{name}" for name in pages)
-                if place not in (default.health, default.ready, default.metrics):
-                    raise ConfigError(f"cannot serve {names} on {place}: {error.socketError}") from None
-                log.warning("not serving %s: %s is taken; set http.%s", names, place, next(iter(pages)))
-        return listening
+        pages: dict[str, Answer] = {"health": self._health, "ready": self._ready, "metrics": self._metrics}
+        return listen(self._settings.http, given.HttpSettings(), pages, self._reactor)
 
     def _health(self) -> tuple[int, str]:
         return 200, "OK\n"
@@ -111,6 +107,21 @@ class Server:
     def _metrics(self) -> tuple[int, str]:
         native = {} if self._plane is PURE else self.feed.table.counters()
         return 200, page(self.feed.status, self.counters, native)
+
+
+def make_source(
+    source: given.ManifestSource | given.EtcdSource, sink: Sink, reactor: Any, kinds: tuple[Kind, ...] = ()
+) -> Source:
+    """What follows ``source``; only objects of ``kinds``, where some are named and it can tell."""
+    if isinstance(source, given.ManifestSource):
+        return ManifestSource(source, sink, reactor)
+    return EtcdSource(source, sink, reactor, kinds=kinds or None)
+
+
+def start_logging(level: given.LogLevel) -> None:
+    """To standard error, from this level on."""
+    how = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=getattr(logging, level.name), format=how)
 
 
 def choose_plane(kind: given.Dataplane) -> tuple[Plane, str]:
@@ -142,8 +153,7 @@ def run(found: given.Settings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Raises ConfigError where that cannot start."""
     from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
 
-    level = getattr(logging, found.log_level.name)
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s")
+    start_logging(found.log_level)
     gc.set_threshold(50_000, 20, 100)  # the first list makes a million objects that all stay
     server = Server(found, reactor)
     running: Any = reactor

@@ -15,6 +15,7 @@ from skydns_py.answers.packed import Node
 from skydns_py.answers.respond import Responder
 from skydns_py.answers.search import Clients, Network, SearchPath
 from skydns_py.answers.toplevel import top_level_domains
+from skydns_py.cluster.gate import Gate
 from skydns_py.cluster.objects import Event
 from skydns_py.cluster.state import Cluster
 from skydns_py.dataplane.publish import Publisher
@@ -69,9 +70,15 @@ class Feed:
             self.table.set_search_path(zone.name, networks, top_level)
         self.responder = Responder(self.table, search, edns_size)
         self.status = Status()
+        self._gate: Gate | None = None
+        self._timer: Any = None
         self._caught_up = False
         self._pending: Any = None
         self._publisher.attach(self.table)
+
+    def wait_at(self, gate: Gate) -> None:
+        """From now on the name of a Service waits here for its portal; ``open_gate`` lets go what may."""
+        self._gate = gate
 
     def answer(self, packet: bytes) -> bytes | None:
         """The hot path, once there is something to answer from."""
@@ -110,12 +117,35 @@ class Feed:
     def _publish(self) -> None:
         """Publish a chunk of what has changed; the rest after the reactor's turn."""
         chunk = self._cluster.take(CHUNK)
-        self._publisher.publish(chunk, int(time.time()), lazily=len(chunk) == CHUNK)
+        known = self._gate.admit(chunk, self._reactor.seconds()) if self._gate else chunk
+        if len(known) < len(chunk):
+            log.debug("a name waits for its portal")
+        self._publisher.publish(known, int(time.time()), lazily=len(chunk) == CHUNK)
         self.status.names = len(self.table)
         more = self._cluster.changed
         self._pending = self._reactor.callLater(0, self._publish) if more else None
-        if not more and not self.responder.ready:
+        if not more:
+            self.open_gate()
+
+    def open_gate(self) -> None:
+        """Publish what need not wait any longer; the first picture is served once nothing of it waits."""
+        if self._gate:
+            free = self._gate.release(self._cluster.thing, self._reactor.seconds())
+            self._publisher.publish(free, int(time.time()), lazily=len(free) >= CHUNK)
+            if free:
+                log.debug("a name need not wait any longer")
+            self._await_gate(self._gate.next_deadline)
+        waits = bool(self._gate and self._gate.next_deadline is not None)
+        if self._caught_up and self._pending is None and not self.responder.ready and not waits:
             self._become_ready()
+
+    def _await_gate(self, deadline: float | None) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if deadline is not None:
+            pause = max(0.0, deadline - self._reactor.seconds())
+            self._timer = self._reactor.callLater(pause, self.open_gate)
 
     def _become_ready(self) -> None:
         """All is published. Most of it will stay: keep the collector from walking it again and again."""

@@ -18,6 +18,12 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 # see each other; so do app.py and cli/, which are one top, and errors.py and config.py, one bottom.
 PLACES = (
     ("portal/plan", "portal/plan", 2),
+    ("portal_app", "top", 6),
+    ("portal_feed", "top", 6),
+    ("portal/netlink", "portal/netlink", 3),
+    ("balancer_app", "top", 6),
+    ("balancer_etcd", "top", 6),
+    ("balancer_feed", "top", 6),
     ("balancer/allocation", "balancer/allocation", 2),
     ("__main__", "top", 6),
     ("__init__", "bottom", 0),
@@ -40,7 +46,7 @@ PLACES = (
     ("feed", "top", 6),
     ("cli", "top", 6),
 )
-EDGE = {"sources", "resolver", "portal", "balancer", "server", "ops", "top"}
+EDGE = {"sources", "resolver", "portal", "portal/netlink", "balancer", "server", "ops", "top"}
 EDGE_ONLY = {
     *("twisted", "etcd3", "grpc", "socket", "socketserver", "select", "selectors", "asyncio", "ssl"),
     *("subprocess", "multiprocessing", "threading", "concurrent", "queue", "signal", "time", "sched"),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from skydns_py import __version__
-from skydns_py.cli import apply, check_config, delete, get, resolv_conf, serve
+from skydns_py.cli import apply, check_config, delete, env, get, portal, repair, resolv_conf, serve
 from skydns_py.errors import ConfigError, SkydnsError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="skydns", description="Cluster DNS from etcd or manifests.", allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"skydns {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (serve, apply, get, delete, resolv_conf, check_config):
+    for command in (serve, portal, apply, get, delete, repair, resolv_conf, env, check_config):
         command.add(commands)
     return top
 

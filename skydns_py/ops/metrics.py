@@ -41,34 +41,32 @@ def _native(native: Mapping[str, Any]) -> Iterator[Iterable[str]]:
     """What only the native data plane counts."""
     if not native:
         return
-    yield _family("skydns_native_ring_depth", "gauge", "Misses that wait.", [("", native["ring_depth"])])
+    yield family("skydns_native_ring_depth", "gauge", "Misses that wait.", [("", native["ring_depth"])])
     lost = [("", native["overwritten"])]
-    yield _family(
-        "skydns_native_ring_overwritten_total", "counter", "Misses that a newer one replaced.", lost
-    )
+    yield family("skydns_native_ring_overwritten_total", "counter", "Misses that a newer one replaced.", lost)
     for group, label in (("types", "type"), ("outcomes", "outcome")):
         samples = [(f'{label}="{name}"', count) for name, count in native[group].items()]
-        yield _family(f"skydns_native_{group}_total", "counter", f"UDP queries by {label}.", samples)
+        yield family(f"skydns_native_{group}_total", "counter", f"UDP queries by {label}.", samples)
     yield from _histograms(native)
 
 
 def _histograms(native: Mapping[str, Any]) -> Iterator[Iterable[str]]:
     for name, unit in (("query_octets", 1.0), ("reply_octets", 1.0), ("miss_microseconds", 1e-6)):
-        family = "skydns_native_" + name.replace("_microseconds", "_seconds")
-        total, lines = 0, [f"# HELP {family} Native data plane.", f"# TYPE {family} histogram"]
+        metric = "skydns_native_" + name.replace("_microseconds", "_seconds")
+        total, lines = 0, [f"# HELP {metric} Native data plane.", f"# TYPE {metric} histogram"]
         for bound, count in native[name].items():
             total += count
             upper = bound if bound == "+Inf" else f"{int(bound) * unit:.6g}"
-            lines.append(f'{family}_bucket{{le="{upper}"}} {total}')
-        yield [*lines, f"{family}_sum {native[name + '_sum'] * unit:.16g}", f"{family}_count {total}"]
+            lines.append(f'{metric}_bucket{{le="{upper}"}} {total}')
+        yield [*lines, f"{metric}_sum {native[name + '_sum'] * unit:.16g}", f"{metric}_count {total}"]
 
 
 def _families(status: Status, counters: Counters) -> Iterator[Iterable[str]]:
     protocols = [('proto="udp"', counters.udp), ('proto="tcp"', counters.tcp)]
     rcodes = [(f'rcode="{_rcode(code)}"', count) for code, count in enumerate(counters.rcodes) if count]
-    yield _family("coredns_dns_requests_total", "counter", "Queries received.", protocols)
-    yield _family("coredns_dns_responses_total", "counter", "Replies sent, by response code.", rcodes)
-    yield _family("coredns_panics_total", "counter", "Queries that hit a bug.", [("", counters.failures)])
+    yield family("coredns_dns_requests_total", "counter", "Queries received.", protocols)
+    yield family("coredns_dns_responses_total", "counter", "Replies sent, by response code.", rcodes)
+    yield family("coredns_panics_total", "counter", "Queries that hit a bug.", [("", counters.failures)])
     ours: tuple[tuple[str, str, str, float], ...] = (
         ("udp_misses_total", "counter", "UDP queries the hot path passed on.", counters.misses),
         ("silent_total", "counter", "Packets that got no reply: responses and fragments.", counters.silent),
@@ -85,10 +83,11 @@ def _families(status: Status, counters: Counters) -> Iterator[Iterable[str]]:
         ("names", "gauge", "Names in the table of packed answers.", status.names),
     )
     for name, kind, text, value in ours:
-        yield _family(f"skydns_{name}", kind, text, [("", value)])
+        yield family(f"skydns_{name}", kind, text, [("", value)])
 
 
-def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[str]:
+def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[str]:
+    """The lines of one metric."""
     lines = [
         f"{name}{{{labels}}} {value:.16g}" if labels else f"{name} {value:.16g}" for labels, value in samples
     ]

@@ -55,6 +55,10 @@ class Namespace:
         """One ``ip`` command in here."""
         _ip("-n", self.name, *words)
 
+    def configure_all(self, *commands: str) -> None:
+        """Several ``ip`` commands in here, one text each, in one process."""
+        _run([_program("ip"), "-n", self.name, "-batch", "-"], stdin="\n".join(commands))
+
     def _forget_files(self) -> None:
         shutil.rmtree(_FILES / self.name, ignore_errors=True)
         if _FILES.is_dir() and not any(_FILES.iterdir()):
@@ -75,8 +79,10 @@ def _ip(*words: str, check: bool = True) -> None:
     _run([_program("ip"), *words], check=check)
 
 
-def _run(command: Sequence[str], *, check: bool) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+def _run(command: Sequence[str], *, check: bool = True, stdin: str = "") -> None:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False, input=stdin
+    )
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
 

@@ -1,0 +1,33 @@
+"""Opens the pages where the settings put them."""
+
+import logging
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+
+from skydns_py.errors import ConfigError
+from skydns_py.ops.pages import Answer, Site
+from skydns_py.settings import HostPort, HttpSettings
+
+log = logging.getLogger("skydns")
+
+
+def listen(http: HttpSettings, default: HttpSettings, pages: dict[str, Answer], reactor: Any) -> list[Any]:
+    """The listening ports of ``pages`` (keys as in ``HttpSettings``), those on one address together.
+
+    A default address that is taken is done without; one that was asked for raises ConfigError.
+    """
+    places: dict[HostPort, dict[str, Answer]] = {}
+    for name, answer in pages.items():
+        if (place := getattr(http, name)) is not None:
+            places.setdefault(place, {})[name] = answer
+    listening = []
+    for place, there in places.items():
+        try:
+            listening.append(reactor.listenTCP(place.port, Site(there), interface=place.host))
+        except CannotListenError as error:
+            names = ", ".join(f"/{name}" for name in there)
+            if place not in (default.health, default.ready, default.metrics):
+                raise ConfigError(f"cannot serve {names} on {place}: {error.socketError}") from None
+            log.warning("not serving %s: %s is taken; set http.%s", names, place, next(iter(there)))
+    return listening

@@ -1,0 +1,129 @@
+"""Which backend programs this host, and what goes with it.
+
+``auto`` is nftables where the kernel takes the very rules that would be written (``nft --check``), because it
+is flat in the number of Services and a change there is a few map elements; else iptables.
+"""
+
+import logging
+import socket
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from skydns_py.cluster.objects import Address
+from skydns_py.errors import ConfigError, SkydnsError
+from skydns_py.portal.backend import Backend, Command
+from skydns_py.portal.guard import Guard, LegacyGuard, NfTablesGuard
+from skydns_py.portal.iptables import probe
+from skydns_py.portal.iptables.backend import IptablesBackend, Tools
+from skydns_py.portal.iptables.tools import PREFIX
+from skydns_py.portal.netlink import Netlink, attributes, messages
+from skydns_py.portal.nftables.backend import NftablesBackend
+from skydns_py.portal.nftables.layout import TABLE
+from skydns_py.portal.plan.model import Host, Portal, Target
+from skydns_py.portal.process import run_now
+from skydns_py.settings import IptablesVariant, PortalBackend, PortalSettings
+
+log = logging.getLogger("skydns")
+
+_GET_ADDRESS, _NEW_ADDRESS, _ADDRESS, _LOCAL = 22, 20, 1, 2
+_IPTABLES = [(family, table) for family in ("ip", "ip6") for table in ("raw", "filter", "nat")]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The backend, what guards its rules, and one line of what it is and why."""
+
+    backend: Backend
+    guard: Guard
+    why: str
+
+
+def choose(portal: PortalSettings, host: Host) -> Chosen:
+    """What the settings ask for, or what the host supports; ConfigError where there is nothing to use."""
+    if portal.backend is not PortalBackend.IPTABLES:
+        refusal = _nftables_refusal(host)
+        if not refusal:
+            return Chosen(NftablesBackend(host), NfTablesGuard(_nftables(), lambda _: True), "nftables")
+        if portal.backend is PortalBackend.NFTABLES:
+            raise ConfigError(f"portal.backend: nftables cannot be used here: {refusal}")
+        log.info("nftables cannot be used here: %s", refusal)
+    return _iptables(portal.iptables, host)
+
+
+def every_backend(portal: PortalSettings, host: Host) -> Iterable[Backend]:
+    """All that may have programmed this host, for cleaning up."""
+    yield NftablesBackend(host)
+    variants = [portal.iptables] if portal.iptables is not IptablesVariant.AUTO else _VARIANTS
+    for variant in variants:
+        try:
+            yield IptablesBackend(host, probe.detect(variant))
+        except SkydnsError as error:
+            log.debug("%s", error)
+
+
+_VARIANTS = [IptablesVariant.NFT, IptablesVariant.LEGACY]
+
+
+def _nftables() -> list[tuple[str, str]]:
+    return [("ip", TABLE), ("ip6", TABLE)]
+
+
+def _nftables_refusal(host: Host) -> str:
+    """Why the kernel or the tool does not take our rules; "" where they do."""
+    backend = NftablesBackend(host)
+    backend.adopt([""] * len(backend.inventory()))
+    backend.want(("", ""), [_sample(4), _sample(6)])
+    try:
+        for command in backend.pending():
+            run_now(Command((command.argv[0], "--check", *command.argv[1:]), command.stdin))
+    except SkydnsError as error:
+        return str(error)
+    return ""
+
+
+def _sample(family: int) -> Portal:
+    """A portal that needs every kind of rule there is."""
+    address = bytes(4 if family == 4 else 16)[:-1] + b"\1"
+    target = (Target(address, 1),)
+    return Portal("", "", "", family, "TCP", 1, (address,), node_port=1, cluster=target, affinity_seconds=1)
+
+
+def _iptables(variant: IptablesVariant, host: Host) -> Chosen:
+    tools = probe.detect(variant)
+    backend = IptablesBackend(host, tools)
+    for name, value in backend.sysctls.items():
+        _set_sysctl(name, value)
+    legacy = "legacy" in run_now(Command((tools.restore4, "--version")))
+    guard: Guard = (LegacyGuard if legacy else NfTablesGuard)(
+        _tables(tools), lambda name: name.startswith(PREFIX)
+    )
+    return Chosen(backend, guard, f"iptables ({'legacy' if legacy else 'nft'} variant)")
+
+
+def _tables(tools: Tools) -> list[tuple[str, str]]:
+    return [(family, table) for family, table in _IPTABLES if tools.save(4 if family == "ip" else 6)]
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    try:
+        Path("/proc/sys", *name.split(".")).write_text(value)
+    except OSError as error:
+        raise ConfigError(f"cannot set {name} to {value}, which the rules need: {error.strerror}") from None
+
+
+def own_addresses() -> tuple[Address, ...]:
+    """The addresses of this host's interfaces (rtnetlink(7), RTM_GETADDR), without the loopback's."""
+    found: dict[Address, None] = {}
+    with Netlink(socket.NETLINK_ROUTE, "addresses") as kernel:
+        for datagram in kernel.dump(_GET_ADDRESS, struct.pack("=4BI", 0, 0, 0, 0, 0)):
+            for message in messages(datagram):
+                if message.kind == _NEW_ADDRESS:
+                    values = {
+                        kind: datagram[start:end]
+                        for kind, start, end in attributes(datagram, message.start + 8, message.end)
+                    }
+                    found[values.get(_LOCAL, values.get(_ADDRESS, b""))] = None
+    loopback = (b"\x7f", bytes(15) + b"\1")
+    return tuple(each for each in found if each and not each.startswith(loopback))

@@ -1,0 +1,189 @@
+"""The portal programmer put together: a source feeds the plan, the runner keeps the kernel to it.
+
+It ends with SIGTERM and leaves the rules where they are: connections go on, and the next start takes over.
+"""
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from skydns_py import settings as given
+from skydns_py.app import make_source, start_logging
+from skydns_py.cluster.objects import Kind
+from skydns_py.ops.listening import listen
+from skydns_py.ops.portal_metrics import portal_page
+from skydns_py.portal.announce import Announcer, announce_at
+from skydns_py.portal.backend import Command
+from skydns_py.portal.choose import Chosen, choose, every_backend, own_addresses
+from skydns_py.portal.flows import flush
+from skydns_py.portal.health import HealthPorts
+from skydns_py.portal.plan.model import Host
+from skydns_py.portal.process import read_now, run_now
+from skydns_py.portal.process import run as run_command
+from skydns_py.portal.runner import Programmed, Runner
+from skydns_py.portal.stale import Fronts
+from skydns_py.portal_feed import PortalFeed
+
+log = logging.getLogger("skydns")
+
+KINDS = (Kind.SERVICE, Kind.ENDPOINTS, Kind.SLICE, Kind.POD, Kind.NODE)
+"""What portals are made of; Pods for Services whose endpoints nobody else derives."""
+
+
+class World:
+    """Processes, timers and connection tracking, for the runner."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def run(self, command: Command) -> "Deferred[str]":
+        """What the command prints."""
+        return run_command(command, self._reactor)
+
+    def later(self, seconds: float, function: Callable[[], object]) -> Any:
+        """Call it then."""
+        return self._reactor.callLater(seconds, function)
+
+    def seconds(self) -> float:
+        """A clock that only goes forward."""
+        return time.monotonic()
+
+    def flush(self, stale: Sequence[Fronts]) -> int:
+        """End such flows."""
+        return flush(stale)
+
+
+class Rehearsal(World):
+    """Reads what is there, and prints what it would run."""
+
+    def __init__(self, reactor: Any, inventory: Sequence[Command]) -> None:
+        super().__init__(reactor)
+        self._reads = frozenset(inventory)
+
+    def run(self, command: Command) -> "Deferred[str]":
+        """As ``World.run`` for what only reads; anything else is printed."""
+        if command in self._reads:
+            return super().run(command)
+        print("#", *command.argv)  # noqa: T201 -- the output that was asked for
+        print(command.stdin, end="")  # noqa: T201 -- likewise
+        done: Deferred[str] = Deferred()
+        done.callback("")
+        return done
+
+    def flush(self, stale: Sequence[Fronts]) -> int:  # noqa: ARG002 -- nothing is ended
+        """Nothing."""
+        return 0
+
+
+class Programmer:
+    """Everything ``skydns portal`` runs; raises ConfigError where it cannot be set up."""
+
+    def __init__(self, found: given.Settings, reactor: Any, *, once: bool, dry_run: bool) -> None:
+        self._reactor = reactor
+        self._once = once or dry_run
+        self._host = make_host(found.portal)
+        self.chosen: Chosen = choose(found.portal, self._host)
+        backend = self.chosen.backend
+        world = Rehearsal(reactor, backend.inventory()) if dry_run else World(reactor)
+        self.runner = Runner(backend, self.chosen.guard, world, self._synced, self._failed)
+        self._health = HealthPorts(reactor)
+        self._announcer = Announcer()
+        self.feed = PortalFeed(self._host, self.runner, self._health, reactor)
+        self._pages = [] if self._once else self._listen(found.portal.http)
+        if found.portal.announce and not self._once:
+            self._pages.append(announce_at(found.portal.announce, self._announcer, reactor))
+        assert found.source is not None, "portal asks for a source"
+        self._source = make_source(found.source, self.feed, reactor, KINDS)
+        self.exit_code = 0
+
+    def start(self) -> None:
+        """Follow the source."""
+        log.info("programming with %s; this node is %s", self.chosen.why, self._host.node)
+        self._source.start()
+
+    def stop(self) -> None:
+        """Follow the source no more; the rules stay."""
+        self._source.stop()
+        self.runner.stop()
+        self._health.set({})
+        for listening in self._pages:
+            listening.stopListening()
+
+    def _synced(self, news: Programmed) -> None:
+        self._announcer.programmed(news)
+        self._health.healthy = True
+        syncs = self.runner.syncs
+        syncs.last_time = time.time()
+        count = len(self.feed.services)
+        if syncs.done > 1:
+            log.info("programmed: %d services in %.3f s", count, syncs.last_seconds)
+        else:
+            since = self._reactor.seconds() - self.feed.read_at
+            log.info(
+                "ready: programmed: %d services in %.3f s, %.3f s after the source was read",
+                *(count, syncs.last_seconds, since),
+            )
+            gc.collect()
+            gc.freeze()
+        if self._once:
+            self._reactor.callLater(0, self._reactor.stop)
+
+    def _failed(self) -> None:
+        self._health.healthy = False
+        if self._once:
+            self.exit_code = 1
+            self._reactor.callLater(0, self._reactor.stop)
+
+    def _listen(self, http: given.HttpSettings) -> list[Any]:
+        pages = {"health": self._health_page, "ready": self._ready_page, "metrics": self._metrics_page}
+        return listen(http, given.PortalSettings().http, pages, self._reactor)
+
+    def _health_page(self) -> tuple[int, str]:
+        return 200, "OK\n"
+
+    def _ready_page(self) -> tuple[int, str]:
+        return (200, "OK\n") if self.runner.syncs.programmed else (503, "nothing is programmed yet\n")
+
+    def _metrics_page(self) -> tuple[int, str]:
+        return 200, portal_page(self.feed.status, self.runner.syncs, len(self.feed.services))
+
+
+def make_host(portal: given.PortalSettings) -> Host:
+    """This node, as far as the settings and the machine tell."""
+    return Host(
+        node=portal.node_name or os.uname().nodename.lower(),
+        own=own_addresses(),
+        cluster_cidr=portal.cluster_cidr,
+        masquerade_all=portal.masquerade_all,
+        node_addresses=portal.node_addresses,
+        localhost_node_ports=portal.localhost_node_ports,
+        untracked=tuple(ip_address(text).packed for text in portal.untracked),
+    )
+
+
+def run(found: given.Settings, *, once: bool, dry_run: bool) -> int:
+    """Programme until SIGTERM or SIGINT, or once; returns the exit code."""
+    from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
+
+    start_logging(found.log_level)
+    gc.set_threshold(50_000, 20, 100)  # the first list makes a million objects that all stay
+    programmer = Programmer(found, reactor, once=once, dry_run=dry_run)
+    running: Any = reactor
+    running.callWhenRunning(programmer.start)
+    running.addSystemEventTrigger("before", "shutdown", programmer.stop)
+    running.run()
+    return programmer.exit_code
+
+
+def clean_up(found: given.Settings) -> int:
+    """Remove everything of ours from the kernel, whichever backend put it there; returns the exit code."""
+    for backend in every_backend(found.portal, make_host(found.portal)):
+        for command in backend.cleanup([read_now(each) for each in backend.inventory()]):
+            run_now(command)
+    return 0

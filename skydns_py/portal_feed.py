@@ -1,0 +1,114 @@
+"""The way of a change to the kernel: source → cluster → plan → backend → one transaction.
+
+Follow one Service: ``PortalFeed.apply`` → ``Cluster`` → ``Plan`` → ``Runner`` → ``Backend`` → the kernel.
+Nothing is programmed before the source's first list is complete: half a picture would refuse connections
+to Services that exist.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from skydns_py.cluster.objects import Event, Kind, Node
+from skydns_py.cluster.state import Change, Cluster, ServiceView
+from skydns_py.ops.status import Status
+from skydns_py.portal.health import HealthPorts
+from skydns_py.portal.plan.model import Host, Portal, ServiceKey
+from skydns_py.portal.plan.plan import Plan
+from skydns_py.portal.runner import Runner
+
+log = logging.getLogger("skydns")
+
+CHUNK = 500
+"""Services planned before the reactor has its turn: some 50 ms, at the start, while nobody waits."""
+
+
+class PortalFeed:
+    """The sink of a source. ``services`` have portals; ``read_at``: when the first list was complete."""
+
+    def __init__(self, host: Host, runner: Runner, health: HealthPorts, reactor: Any) -> None:
+        self._node = host.node
+        self._runner = runner
+        self._health = health
+        self._reactor = reactor
+        self._cluster = Cluster()
+        self._plan = Plan(host, self._view)
+        self._checks: dict[ServiceKey, tuple[int, int]] = {}
+        self._caught_up = False
+        self._pending: Any = None
+        self.status = Status()
+        self.services: set[ServiceKey] = set()
+        self.read_at = 0.0
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """See ``Sink.apply``."""
+        self.status.events += len(events)
+        self._cluster.apply(events)
+        if self._caught_up and self._pending is None:
+            self._plan_some()
+
+    def synced(self) -> None:
+        """See ``Sink.synced``."""
+        self.status.syncs += 1
+        self.status.stale = ""
+        if not self._caught_up:
+            self.read_at = self._reactor.seconds()
+        self._caught_up = True
+        if self._pending is None:
+            self._plan_some()
+
+    def lost(self, reason: str) -> None:
+        """See ``Sink.lost``."""
+        self.status.losses += 1
+        self.status.stale = reason
+        log.warning("%s; %s", reason, "what is programmed stays" if self._caught_up else "not ready yet")
+
+    def refused(self, where: str, reason: str) -> None:
+        """See ``Sink.refused``."""
+        self.status.refused += 1
+        log.warning("%s: %s", where, reason)
+
+    def _plan_some(self) -> None:
+        """Plan a chunk of what has changed; once nothing is left, have it programmed."""
+        self._pending = None
+        for change in self._cluster.take(CHUNK):
+            self._take(change)
+        if self._cluster.changed:
+            self._pending = self._reactor.callLater(0, self._plan_some)
+            return
+        self._health.set({port: (*key, count) for key, (port, count) in self._checks.items()})
+        self._runner.sync()
+
+    def _take(self, change: Change) -> None:
+        if change.ref.kind is Kind.SERVICE:
+            assert change.before is None or isinstance(change.before, ServiceView)
+            for key, portals in self._plan.update((change.ref.namespace, change.ref.name), change.before):
+                self._want(key, portals)
+        elif isinstance(change.after, Node) and change.after.name == self._node:
+            self._move(change.after.zone)
+
+    def _move(self, zone: str) -> None:
+        """Where hints point depends on the zone this node is in."""
+        if self._plan.move(zone):
+            for key in tuple(self.services):
+                self._want(key, self._plan.portals(key))
+
+    def _want(self, key: ServiceKey, portals: tuple[Portal, ...]) -> None:
+        self._runner.want(key, portals)
+        self._checks.pop(key, None)
+        view = self._view(key)
+        if portals and view is not None:
+            self.services.add(key)
+            self._check(key, view, portals)
+        else:
+            self.services.discard(key)
+
+    def _check(self, key: ServiceKey, view: ServiceView, portals: tuple[Portal, ...]) -> None:
+        """A balancer that asks which nodes have endpoints (healthCheckNodePort) gets its answer."""
+        exposure = view.service.exposure
+        if exposure.external_local and exposure.health_check_node_port:
+            count = len({target.address for portal in portals for target in portal.local})
+            self._checks[key] = exposure.health_check_node_port, count
+
+    def _view(self, key: ServiceKey) -> ServiceView | None:
+        return self._cluster.view(key)
