@@ -149,6 +149,23 @@ def test_every_command_has_help(skydns: Run, command: str) -> None:
     assert done.out[0].startswith(f"usage: skydns {command} ")
 
 
+def test_a_command_loads_no_other() -> None:
+    program = "import sys; from skydns_py.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    command = [sys.executable, "-c", program, "serve", "--manifests", "/none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == "skydns: /none: no such file or folder to take manifests from\n"
+    loaded = {name for name in done.stdout.split() if name.startswith("skydns_py.cli.")}
+    assert loaded == {"skydns_py.cli.main", "skydns_py.cli.serve"}
+
+
+def test_every_module_that_adds_a_command_is_one() -> None:
+    folder = Path(main_module.__file__).parent
+    adding = {
+        path.stem for path in folder.glob("*.py") if "\ndef add(commands: Commands)" in path.read_text()
+    }
+    assert adding == {name.replace("-", "_") for name in main_module.COMMANDS}
+
+
 def test_the_version_is_the_packages(skydns: Run) -> None:
     assert skydns("--version").out == [f"skydns {__version__}"]
 

@@ -1,0 +1,79 @@
+"""What a Service was given, in its stored document: in v1 ``status.loadBalancer``, in v1beta1 ``publicIPs``.
+
+A document in an API server's own encoding is not touched: the server would neither check nor know of the
+change.  It is refused with a line of its own.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from skydns_py.cluster import decode_v1beta1
+from skydns_py.errors import SkydnsError
+
+Ingress = Mapping[str, str]
+"""``{"ip": "192.0.2.10"}`` or ``{"hostname": "lb.example"}``."""
+Json = dict[str, Any]
+
+
+class NotJson(SkydnsError):
+    """The document is not one that may be written here."""
+
+
+def rewritten(value: bytes, given: Sequence[Ingress], withdrawn: Collection[str]) -> bytes | None:
+    """The document with what it is given and without addresses ``withdrawn``; None where it says so already.
+
+    Raises NotJson.
+    """
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise NotJson(
+            "is stored in a Kubernetes API server's encoding, and only that server may write to it; "
+            "this version gives addresses to Services that are stored as JSON (skydns apply)"
+        )
+    old = document.get("apiVersion") == decode_v1beta1.VERSION
+    after = (_public if old else _status)(document, given, withdrawn)
+    return None if after == document else json.dumps(after, separators=(",", ":")).encode()
+
+
+def _public(document: Json, given: Sequence[Ingress], withdrawn: Collection[str]) -> Json:
+    """v1beta1: addresses that were set by hand stay, and come first."""
+    ours = [each["ip"] for each in given if "ip" in each]
+    before = document.get("publicIPs") or []
+    kept = [each for each in before if _plain(each) not in {*ours, *withdrawn}]
+    if [_plain(each) for each in before] == [*map(_plain, kept), *ours]:
+        return document
+    return {**document, "publicIPs": [*kept, *ours]}
+
+
+def _status(document: Json, given: Sequence[Ingress], withdrawn: Collection[str]) -> Json:
+    status = document.get("status") or {}
+    before = (status.get("loadBalancer") or {}).get("ingress") or []
+    if given:
+        after: list[Any] = list(before) if _same(before, given) else [dict(each) for each in given]
+    else:
+        after = [each for each in before if _plain(str(each.get("ip"))) not in withdrawn]
+    if after == before:
+        return document
+    return {**document, "status": {**status, "loadBalancer": {"ingress": after} if after else {}}}
+
+
+def _same(before: Sequence[Json], given: Sequence[Ingress]) -> bool:
+    """Whether they name the same, whatever else is said of each."""
+    return [_named(each) for each in before] == [_named(each) for each in given]
+
+
+def _named(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return _plain(str(entry.get("ip") or "")), str(entry.get("hostname") or "")
+
+
+def _plain(text: str) -> str:
+    """An address in the text that we write; anything else as it is."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return text

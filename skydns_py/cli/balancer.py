@@ -1,0 +1,67 @@
+"""``skydns balancer``: external load balancers, in the foreground; one runs on each node."""
+
+import argparse
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from skydns_py import config
+from skydns_py.cli import Commands
+from skydns_py.errors import ConfigError
+from skydns_py.settings import BalancerProvider, EtcdSource, Settings, parse_interface, parse_object_name
+
+_CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13
+
+
+def add(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "balancer", help="give Services addresses from outside, and announce them", allow_abbrev=False
+    )
+    parser.add_argument("-c", "--config", metavar="FILE", help="YAML settings, with the pools")
+    parser.add_argument(
+        "--etcd", metavar="URL", action="append", default=[], help="the cluster's etcd (repeatable)"
+    )
+    parser.add_argument("--node-name", metavar="NAME", default="", help="this node (the host's own name)")
+    parser.add_argument(
+        "--interface", metavar="NAME", default="", help="announce here (where the address's network is)"
+    )
+    parser.set_defaults(run=run)
+
+
+def settings(arguments: argparse.Namespace) -> Settings:
+    """What the balancer runs with; ConfigError where that is not enough."""
+    found = config.load(arguments.config, config.Flags(etcd=tuple(arguments.etcd)))
+    if not isinstance(found.source, EtcdSource):
+        raise ConfigError(
+            "skydns balancer needs etcd, where it writes what it gives: --etcd URL or source.etcd"
+        )
+    balancer = found.balancer
+    if arguments.node_name:
+        name = config.flag("--node-name", parse_object_name, arguments.node_name)
+        balancer = replace(balancer, node_name=name)
+    if arguments.interface:
+        name = config.flag("--interface", parse_interface, arguments.interface)
+        balancer = replace(balancer, interface=name)
+    if balancer.provider is BalancerProvider.LAYER2 and not balancer.pools:
+        raise ConfigError("balancer.pools: there are no addresses to give; name some in -c FILE")
+    return replace(found, balancer=balancer)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Take part until stopped."""
+    found = settings(arguments)
+    if found.balancer.provider is BalancerProvider.LAYER2 and not _may_announce():
+        raise ConfigError(
+            "skydns balancer announces addresses: run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW"
+        )
+    from skydns_py import balancer_app  # noqa: PLC0415  # Twisted is for the servers, not for every command
+
+    return balancer_app.run(found)
+
+
+def _may_announce() -> bool:
+    """Whether this process has what it takes (capabilities(7))."""
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    has = int(found[1], 16) if found else 0
+    return all(has >> each & 1 for each in (_CAP_NET_ADMIN, _CAP_NET_RAW))
