@@ -115,7 +115,7 @@ class Programmer:
         self.backend = backend
         self.config = folder / f"{backend}.yaml"
         http = dict.fromkeys(("health", "ready", "metrics"), "")
-        portal = {"node_name": "node-a", "cluster_cidr": ["10.128.0.0/9"], "http": http, **BACKENDS[backend]}
+        portal = {"node_name": "node-0", "cluster_cidr": ["10.128.0.0/9"], "http": http, **BACKENDS[backend]}
         self.config.write_text(yaml.safe_dump({"source": {"etcd": {"endpoints": [url]}}, "portal": portal}))
         self._log: list[str] = []
 

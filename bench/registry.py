@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from bench import cluster
 
 _CREATED = 1_795_446_561
+_NODES = 50
 _MANAGED = (
     b'{"f:spec":{"f:internalTrafficPolicy":{},"f:ports":{".":{},"k:{\\"port\\":80,\\"protocol\\":\\"TCP\\"}":'
     b'{".":{},"f:name":{},"f:port":{},"f:protocol":{},"f:targetPort":{}}},"f:selector":{},'
@@ -89,13 +90,16 @@ def _slice(service: str, name: str, index: int, addresses: Iterable[str]) -> byt
     owner = _text(1, "Service") + _text(3, service) + _text(4, _uid(index)) + _text(5, "v1")
     metadata = _metadata(name, cluster.namespace(index), index)
     metadata += _text(11, label) + _text(13, owner + _number(6, 1) + _number(7, 1))
-    backends = b"".join(_text(2, _endpoint(address, index)) for address in addresses)
+    backends = b"".join(
+        _text(2, _endpoint(address, index, f"node-{(index + place) % _NODES}"))
+        for place, address in enumerate(addresses)
+    )
     port = _text(1, "http") + _text(2, "TCP") + _number(3, 8080)
     value = _text(1, metadata) + backends + _text(3, port) + _text(4, "IPv4")
     return _unknown("discovery.k8s.io/v1", "EndpointSlice", value)
 
 
-def _endpoint(address: str, index: int) -> bytes:
+def _endpoint(address: str, index: int, node: str) -> bytes:
     conditions = _number(1, 1) + _number(2, 1) + _number(3, 0)
     target = (
         _text(1, "Pod")
@@ -103,7 +107,7 @@ def _endpoint(address: str, index: int) -> bytes:
         + _text(3, f"pod-{address}")
         + _text(4, _uid(index))
     )
-    return _text(1, address) + _text(2, conditions) + _text(4, target) + _text(6, "node-a")
+    return _text(1, address) + _text(2, conditions) + _text(4, target) + _text(6, node)
 
 
 def _metadata(name: str, namespace: str, index: int) -> bytes:

@@ -3,7 +3,6 @@
 It ends with SIGTERM and leaves the rules where they are: connections go on, and the next start takes over.
 """
 
-import gc
 import logging
 import os
 import time
@@ -17,6 +16,7 @@ from skydns_py import settings as given
 from skydns_py.app import make_source, start_logging
 from skydns_py.cluster.objects import Kind
 from skydns_py.ops.listening import listen
+from skydns_py.ops.memory import after_first_list, before_first_list
 from skydns_py.ops.portal_metrics import portal_page
 from skydns_py.portal.announce import Announcer, announce_at
 from skydns_py.portal.backend import Command
@@ -92,11 +92,12 @@ class Programmer:
         backend = self.chosen.backend
         world = Rehearsal(reactor, backend.inventory()) if dry_run else World(reactor)
         self.runner = Runner(backend, self.chosen.guard, world, self._synced, self._failed)
+        self.runner.telling = bool(found.portal.announce) and not self._once
         self._health = HealthPorts(reactor)
         self._announcer = Announcer()
         self.feed = PortalFeed(self._host, self.runner, self._health, reactor)
         self._pages = [] if self._once else self._listen(found.portal.http)
-        if found.portal.announce and not self._once:
+        if self.runner.telling:
             self._pages.append(announce_at(found.portal.announce, self._announcer, reactor))
         assert found.source is not None, "portal asks for a source"
         self._source = make_source(found.source, self.feed, reactor, KINDS)
@@ -129,8 +130,7 @@ class Programmer:
                 "ready: programmed: %d services in %.3f s, %.3f s after the source was read",
                 *(count, syncs.last_seconds, since),
             )
-            gc.collect()
-            gc.freeze()
+            self._reactor.callLater(0, after_first_list)
         if self._once:
             self._reactor.callLater(0, self._reactor.stop)
 
@@ -172,7 +172,7 @@ def run(found: given.Settings, *, once: bool, dry_run: bool) -> int:
     from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
 
     start_logging(found.log_level)
-    gc.set_threshold(50_000, 20, 100)  # the first list makes a million objects that all stay
+    before_first_list()
     programmer = Programmer(found, reactor, once=once, dry_run=dry_run)
     running: Any = reactor
     running.callWhenRunning(programmer.start)

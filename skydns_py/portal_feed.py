@@ -34,6 +34,7 @@ class PortalFeed:
         self._cluster = Cluster()
         self._plan = Plan(host, self._view)
         self._checks: dict[ServiceKey, tuple[int, int]] = {}
+        self._nodes: set[str] = set()
         self._caught_up = False
         self._pending: Any = None
         self.status = Status()
@@ -76,6 +77,7 @@ class PortalFeed:
         if self._cluster.changed:
             self._pending = self._reactor.callLater(0, self._plan_some)
             return
+        self._check_name()
         self._health.set({port: (*key, count) for key, (port, count) in self._checks.items()})
         self._runner.sync()
 
@@ -84,8 +86,15 @@ class PortalFeed:
             assert change.before is None or isinstance(change.before, ServiceView)
             for key, portals in self._plan.update((change.ref.namespace, change.ref.name), change.before):
                 self._want(key, portals)
-        elif isinstance(change.after, Node) and change.after.name == self._node:
-            self._move(change.after.zone)
+        elif isinstance(change.after, Node):
+            self._nodes.add(change.after.name)
+            if change.after.name == self._node:
+                self._move(change.after.zone)
+
+    def _check_name(self) -> None:
+        """Say it where this node cannot be one of the cluster's: local endpoints would never be found."""
+        if self._nodes and self._node not in self._nodes and not self._runner.syncs.programmed:
+            log.warning("no Node of the cluster is called %s: set portal.node_name", self._node)
 
     def _move(self, zone: str) -> None:
         """Where hints point depends on the zone this node is in."""

@@ -25,12 +25,12 @@ class Announcer(Factory):
     noisy = False
 
     def __init__(self) -> None:
-        self._known: dict[ServiceKey, frozenset[Address]] = {}
+        self._known: dict[ServiceKey, tuple[Address, ...]] = {}
         self.listeners: set[Listener] = set()
 
-    def programmed(self, services: Mapping[ServiceKey, frozenset[Address]]) -> None:
-        """These Services have these portal IPs from now on."""
-        news = {key: there for key, there in services.items() if self._known.get(key, frozenset()) != there}
+    def programmed(self, services: Mapping[ServiceKey, tuple[Address, ...]]) -> None:
+        """These Services have these portal IPs, in order, from now on."""
+        news = {key: there for key, there in services.items() if self._known.get(key, ()) != there}
         self._known |= news
         for key in [key for key, there in news.items() if not there]:
             del self._known[key]
@@ -97,5 +97,5 @@ def announce_at(path: str, announcer: Announcer, reactor: Any) -> Any:
         raise ConfigError(f"portal.announce: cannot listen at {path}: {error}") from None
 
 
-def _line(key: ServiceKey, addresses: frozenset[Address]) -> bytes:
-    return f"{key[0]} {key[1]} {','.join(str(ip_address(each)) for each in sorted(addresses))}\n".encode()
+def _line(key: ServiceKey, addresses: tuple[Address, ...]) -> bytes:
+    return f"{key[0]} {key[1]} {','.join(str(ip_address(each)) for each in addresses)}\n".encode()

@@ -9,7 +9,6 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from skydns_py.cluster.objects import Address
 from skydns_py.errors import ConfigError, SkydnsError
@@ -93,8 +92,6 @@ def _sample(family: int) -> Portal:
 def _iptables(variant: IptablesVariant, host: Host) -> Chosen:
     tools = probe.detect(variant)
     backend = IptablesBackend(host, tools)
-    for name, value in backend.sysctls.items():
-        _set_sysctl(name, value)
     legacy = "legacy" in run_now(Command((tools.restore4, "--version")))
     guard: Guard = (LegacyGuard if legacy else NfTablesGuard)(
         _tables(tools), lambda name: name.startswith(PREFIX)
@@ -104,13 +101,6 @@ def _iptables(variant: IptablesVariant, host: Host) -> Chosen:
 
 def _tables(tools: Tools) -> list[tuple[str, str]]:
     return [(family, table) for family, table in _IPTABLES if tools.save(4 if family == "ip" else 6)]
-
-
-def _set_sysctl(name: str, value: str) -> None:
-    try:
-        Path("/proc/sys", *name.split(".")).write_text(value)
-    except OSError as error:
-        raise ConfigError(f"cannot set {name} to {value}, which the rules need: {error.strerror}") from None
 
 
 def own_addresses() -> tuple[Address, ...]:

@@ -25,7 +25,7 @@ from skydns_py.portal.stale import Flows, Fronts
 
 log = logging.getLogger("skydns")
 
-Programmed = dict[ServiceKey, frozenset[Address]]
+Programmed = dict[ServiceKey, tuple[Address, ...]]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 TIDY_SECONDS = 1.0
 """Wait before deleting what nothing refers to any more."""
@@ -65,7 +65,8 @@ class Tools(Protocol):
 class Runner:
     """Synchronises the kernel with a backend; ``on_sync`` and ``on_failure`` hear how each one ended.
 
-    ``on_sync`` gets the Services whose portals were put there by it, with their portal IPs (none: no portal).
+    ``on_sync`` gets the Services whose portals were put there by it, with their portal IPs, in order (none:
+    no portal); set ``telling`` to False where nobody wants to know them.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Runner:
         on_sync: Callable[[Programmed], None],
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
+        self.telling = True
         self.syncs = Syncs()
         self._backend = backend
         self._guard = guard
@@ -94,7 +96,9 @@ class Runner:
     def want(self, service: ServiceKey, portals: Sequence[Portal]) -> None:
         """From now on these are the Service's portals; ``sync`` makes it so."""
         self._flows.want(service, portals)
-        self._news[service] = frozenset(address for portal in portals for address in portal.inside)
+        if self.telling:
+            inside = {address for portal in portals for address in portal.inside}
+            self._news[service] = tuple(sorted(inside))
         self._backend.want(service, portals)
 
     def sync(self) -> "Deferred[None] | None":

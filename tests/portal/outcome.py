@@ -122,27 +122,38 @@ def _admitted(portal: Portal, host: Host, packet: Packet) -> bool:
     return holds_node and packet.source == packet.destination
 
 
+def undecided(portals: Sequence[Portal], packet: Packet) -> frozenset[Target]:
+    """The targets for which rule 6 lets a backend masquerade this packet or not."""
+    return frozenset(
+        target
+        for portal in portals
+        for target in (*portal.cluster, *portal.local)
+        if target.address == packet.source and packet.source not in portal.near
+    )
+
+
 def _inside(portal: Portal, host: Host, packet: Packet) -> Outcome:
     """Rule 1."""
     cidr = host.of(portal.family).cluster_cidr
     outsider = bool(cidr) and not within(packet.source, cidr)
     targets = portal.local if portal.internal_local else portal.cluster
-    return _sent(targets, packet, masquerade=host.masquerade_all or outsider)
+    return _sent(portal, targets, packet, masquerade=host.masquerade_all or outsider)
 
 
 def _outside(portal: Portal, host: Host, packet: Packet) -> Outcome:
     """Rules 2 and 3."""
     if not portal.external_local:
-        return _sent(portal.cluster, packet, masquerade=True)
+        return _sent(portal, portal.cluster, packet, masquerade=True)
     if within(packet.source, host.cluster_cidr):
-        return _sent(portal.cluster, packet, masquerade=False)
+        return _sent(portal, portal.cluster, packet, masquerade=False)
     if packet.from_here:
-        return _sent(portal.cluster, packet, masquerade=True)
-    return _sent(portal.local, packet, masquerade=False)
+        return _sent(portal, portal.cluster, packet, masquerade=True)
+    return _sent(portal, portal.local, packet, masquerade=False)
 
 
-def _sent(targets: Sequence[Target], packet: Packet, *, masquerade: bool) -> Outcome:
+def _sent(portal: Portal, targets: Sequence[Target], packet: Packet, *, masquerade: bool) -> Outcome:
     if not targets:
         return DROPPED
-    hairpin = (target for target in targets if target.address == packet.source)  # rule 6
+    near = packet.source in portal.near
+    hairpin = (target for target in targets if near and target.address == packet.source)  # rule 6
     return Outcome("sent", frozenset(targets), frozenset(targets if masquerade else hairpin))

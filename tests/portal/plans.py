@@ -78,6 +78,8 @@ Front = tuple[Address | None, str, int]
 
 
 def _some(values: Sequence[Address], most: int = 2) -> st.SearchStrategy[tuple[Address, ...]]:
+    if not values:
+        return st.just(())
     return st.lists(st.sampled_from(values), max_size=most, unique=True).map(lambda some: tuple(sorted(some)))
 
 
@@ -94,6 +96,8 @@ def _portal(draw: st.DrawFn, service: ServiceKey, port_name: str) -> Portal:
     cluster = draw(targets(family))
     internal_local, external_local = draw(st.booleans()), draw(st.booleans())
     asked = bool(cluster) and (internal_local or external_local)
+    local = draw(targets(family)) if asked else ()
+    near = draw(_some(sorted({target.address for target in (*cluster, *local)}), 4))
     balancer = draw(_some(pool.balancer))
     ranges = st.lists(st.sampled_from(pool.ranges), max_size=2, unique=True).map(tuple)
     return Portal(
@@ -107,7 +111,8 @@ def _portal(draw: st.DrawFn, service: ServiceKey, port_name: str) -> Portal:
         balancer=balancer,
         node_port=draw(st.sampled_from((0, *NODE_PORTS))),
         cluster=cluster,
-        local=draw(targets(family)) if asked else (),
+        local=local,
+        near=near,
         internal_local=internal_local,
         external_local=external_local,
         source_ranges=draw(ranges) if balancer else (),

@@ -73,6 +73,22 @@ def test_without_a_policy_that_asks_there_are_no_local_targets() -> None:
     assert last_octets(view(SERVICE, endpoint(1, HERE))) == ([1], [])
 
 
+def near(found: ServiceView, host: Host = HOST) -> list[int]:
+    (portal,) = portals(found, host)
+    return [address[-1] for address in portal.near]
+
+
+def test_near_are_the_targets_on_this_node_or_on_one_that_is_not_known() -> None:
+    found = view(SERVICE, endpoint(1), endpoint(2, HERE), endpoint(3, ""), endpoint(4, HERE, **NOT_READY))
+    assert near(found) == [2, 3]
+    assert near(found, Host()) == [1, 2, 3]
+
+
+def test_near_are_all_targets_where_a_distant_pods_address_may_be_kept() -> None:
+    assert near(view(local(external_local=True), endpoint(1), endpoint(2, HERE))) == [1, 2]
+    assert near(view(local(internal_local=True), endpoint(1), endpoint(2, HERE))) == [2]
+
+
 def zones(*names: str) -> Hints:
     return Hints(zones=names)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skydns_py.errors import SkydnsError
-from skydns_py.portal.iptables import probe
+from skydns_py.portal import process
 from skydns_py.portal.iptables.probe import detect
 from skydns_py.settings import IptablesVariant
 from tests import needs
@@ -82,6 +82,6 @@ class TestReal:
 
 def test_without_iptables_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(probe, "_FOLDERS", ())
+    monkeypatch.setattr(process, "_FOLDERS", ())
     with pytest.raises(SkydnsError, match="install iptables"):
         detect()

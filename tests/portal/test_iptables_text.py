@@ -3,11 +3,15 @@
 from dataclasses import replace
 from ipaddress import ip_network
 
+import pytest
+
 from skydns_py.portal.backend import Backend, Command
 from skydns_py.portal.iptables.backend import IptablesBackend, Tools
 from skydns_py.portal.plan.model import Host, Portal, Target
 from tests.builders import packed
 
+KEY = ("default", "web")
+ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/all/route_localnet"
 PORTAL = packed("10.96.0.1")
 ONE, TWO = Target(packed("10.1.0.1"), 8080), Target(packed("10.1.0.2"), 8080)
 WEB = Portal("default", "web", "", 4, "TCP", 80, inside=(PORTAL,), cluster=(ONE, TWO))
@@ -148,12 +152,27 @@ def test_cleanup_removes_jumps_first_and_then_the_chains() -> None:
     )
 
 
-def test_localhost_node_ports_need_a_setting_and_bring_a_guard() -> None:
+def test_localhost_node_ports_open_the_loopback_after_its_guard_and_close_it_before() -> None:
     host = Host(localhost_node_ports=True)
-    backend = started(replace(WEB, node_port=30080), host=host)
-    assert backend.sysctls == {"net.ipv4.conf.all.route_localnet": "1"}
-    assert "-A SKYDNS-INPUT ! -s 127.0.0.0/8 -d 127.0.0.0/8" in text(backend)
-    assert started().sysctls == {}
+    backend = started(host=host)
+    assert backend.pending() == ()
+    backend.want(KEY, [replace(WEB, node_port=30080)])
+    rules, opening = backend.pending()
+    assert "-A SKYDNS-LOOPBACK ! -s 127.0.0.0/8 -d 127.0.0.0/8" in rules.stdin
+    assert opening == Command(("tee", ROUTE_LOCALNET), "1\n")
+    backend.committed()
+    backend.want(KEY, [])
+    assert backend.pending()[0] == Command(("tee", ROUTE_LOCALNET), "0\n")
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["with portals", "without"])
+def test_a_start_without_localhost_node_ports_closes_what_an_earlier_one_opened(wanted: bool) -> None:
+    backend = started()
+    listing = "*filter\n:INPUT ACCEPT [0:0]\n:SKYDNS-LOOPBACK - [0:0]\nCOMMIT\n"
+    backend.adopt((listing, ""))
+    backend.want(KEY, [WEB] if wanted else [])
+    assert backend.pending()[0] == Command(("tee", ROUTE_LOCALNET), "0\n")
+    assert started().cleanup((listing, ""))[0] == Command(("tee", ROUTE_LOCALNET), "0\n")
 
 
 def test_untracked_dns_is_exempt_in_both_directions() -> None:

@@ -136,6 +136,16 @@ def test_a_target_that_is_itself_a_refused_front_is_reached_through_another() ->
     assert sent == Outcome("sent", frozenset({Target(OWN, 80)}))
 
 
+def test_only_near_targets_and_those_outside_the_clusters_networks_have_elements_of_their_own() -> None:
+    near = replace(WEB, near=(ONE.address,))
+    host = Host(cluster_cidr=(ip_network("10.1.0.2/32"),))
+    _, tables = started(near, host=host)
+    assert tables["ip"].elements["hairpin"].keys() == {"10.1.0.1 . 10.1.0.1"}
+    assert tables["ip"].elements["targets_elsewhere"].keys() == {"10.1.0.1"}
+    _, tables = started(near)
+    assert tables["ip"].elements["targets_elsewhere"].keys() == {"10.1.0.1", "10.1.0.2"}
+
+
 def test_ranges_drop_outsiders_and_leave_the_other_fronts_alone() -> None:
     ranges = (ip_network("198.51.100.0/24"),)
     portal = replace(WEB, balancer=(PUBLIC,), source_ranges=ranges)

@@ -45,7 +45,7 @@ class Programmer:
             run_in_reactor(close)
 
     def programmed(self, name: str, *addresses: str) -> None:
-        there = frozenset(ip_address(each).packed for each in addresses)
+        there = tuple(sorted(ip_address(each).packed for each in addresses))
         run_in_reactor(self._announcer.programmed, {("shop", name): there})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from skydns_py.portal.backend import Command
 from skydns_py.portal.iptables.inventory import Found, leads_to_us, parse
 from skydns_py.portal.iptables.portals import Printer
-from skydns_py.portal.iptables.skeleton import HOOKS, skeleton, sysctls
+from skydns_py.portal.iptables.skeleton import GUARD, HOOKS, skeleton
 from skydns_py.portal.iptables.table import Step, Table
 from skydns_py.portal.iptables.tools import Tools
 from skydns_py.portal.iptables.tree import Tree, by_address, by_port
@@ -48,12 +48,17 @@ class _Family:
 
 
 class IptablesBackend:
-    """See ``skydns_py.portal.backend.Backend``. ``sysctls`` are kernel settings that the rules rely on."""
+    """See ``skydns_py.portal.backend.Backend``.
+
+    Node ports at 127.0.0.1 need route_localnet, which opens the loopback to neighbours (CVE-2020-8558) but
+    for the chain ``GUARD``: it is set after that chain is there, and taken back before it goes.
+    """
 
     name = "iptables"
 
     def __init__(self, host: Host, tools: Tools) -> None:
-        self.sysctls = sysctls(host)
+        self._loopback = host.localhost_node_ports
+        self._guard_there = self._opened = self._opens = False
         self._tools = tools
         self._families = {
             family: _Family(host.of(family), tools, family) for family in (4, 6) if tools.save(family)
@@ -91,6 +96,8 @@ class IptablesBackend:
 
     def adopt(self, outputs: Sequence[str]) -> None:
         """What ``inventory`` printed, in its order."""
+        self._guard_there = any(_has_guard(output) for output in outputs)
+        self._opened = False
         for family, output in zip(self._families.values(), outputs, strict=True):
             found = parse(output)
             for name, table in family.tables.items():
@@ -99,17 +106,24 @@ class IptablesBackend:
     def pending(self) -> tuple[Command, ...]:
         """One iptables-restore for each family that differs from what is wanted."""
         texts = {number: family.plan() for number, family in self._families.items()}
-        return tuple(Command(self._tools.restore(number), text) for number, text in texts.items() if text)
+        commands = [Command(self._tools.restore(number), text) for number, text in texts.items() if text]
+        self._opens = self._may_open()
+        if self._opens and not self._opened:
+            commands.append(_route_localnet(1))
+        if self._guard_there and not self._opens:
+            commands.insert(0, _route_localnet(0))
+        return tuple(commands)
 
     def committed(self) -> None:
         """The last ``pending`` is in the kernel."""
+        self._guard_there = self._opened = self._opens
         for family in self._families.values():
             for table in family.tables.values():
                 table.committed()
 
     def cleanup(self, outputs: Sequence[str]) -> tuple[Command, ...]:
         """Two commands a family: take out the jumps and flush, then delete."""
-        commands = []
+        commands = [_route_localnet(0)] if any(map(_has_guard, outputs)) else []
         for number, output in zip(self._families, outputs, strict=True):
             tables = parse(output).items()
             for steps in (
@@ -120,6 +134,10 @@ class IptablesBackend:
                 if text:
                     commands.append(Command(self._tools.restore(number), text))
         return tuple(commands)
+
+    def _may_open(self) -> bool:
+        """Whether the guard is part of what is wanted: a family without portals has no rules."""
+        return self._loopback and 4 in self._families and self._families[4].portals > 0
 
     def _put(self, place: str, rules: str) -> None:
         family, tree, key, owner = place.split(" ")
@@ -134,3 +152,12 @@ def _emptied(found: Found) -> Step:
         f"-D {hook} {rule}\n" for hook, rules in found.hooks.items() for rule in rules if leads_to_us(rule)
     ]
     return Step(flushed=found.chains, moves=moves)
+
+
+def _has_guard(output: str) -> bool:
+    return f"\n:{GUARD} " in output
+
+
+def _route_localnet(value: int) -> Command:
+    """Whether packets to 127.0.0.0/8 are routed (Linux ip-sysctl)."""
+    return Command(("tee", "/proc/sys/net/ipv4/conf/all/route_localnet"), f"{value}\n")

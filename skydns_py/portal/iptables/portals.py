@@ -57,7 +57,7 @@ class Printer:
         if portal.public or portal.balancer or portal.node_port:
             yield from self._outside(portal, name)
         if self._hairpin:
-            yield from (self._returning(target, name) for target in {*portal.cluster, *portal.local})
+            yield from (self._returning(address, name) for address in portal.near)
 
     def _outside(self, portal: Portal, name: str) -> Iterator[Piece]:
         if portal.cluster:
@@ -113,10 +113,9 @@ class Printer:
         rest = "".join(_end(source, fate) or f"{source}-j RETURN\n" for source in sources)
         yield Piece("filter", chain(f"S-{name}"), "", f"{rest}-j DROP\n")
 
-    def _returning(self, target: Target, name: str) -> Piece:
-        address = host(target.address)
-        rules = f"-s {address} -d {address} {self._hairpin}"
-        return Piece("HAIRPIN", target.address.hex(), name, rules)
+    def _returning(self, address: Address, name: str) -> Piece:
+        itself = host(address)
+        return Piece("HAIRPIN", address.hex(), name, f"-s {itself} -d {itself} {self._hairpin}")
 
 
 def _inside(portal: Portal, address: Address, name: str) -> Iterator[Piece]:

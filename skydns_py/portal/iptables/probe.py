@@ -9,21 +9,18 @@
 """
 
 import logging
-import os
-import shutil
 from dataclasses import dataclass
 
 from skydns_py.errors import SkydnsError
 from skydns_py.portal.backend import Command
 from skydns_py.portal.iptables.skeleton import hairpin_program
 from skydns_py.portal.iptables.tools import PREFIX, Tools
-from skydns_py.portal.process import CommandFailed, read_now, run_now
+from skydns_py.portal.process import CommandFailed, read_now, run_now, which
 from skydns_py.settings import IptablesVariant
 
 log = logging.getLogger("skydns")
 
 HINT = ":KUBE-IPTABLES-HINT"
-_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _NEEDED = {
     "xt_statistic": "-p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination",
     "xt_recent": "-p tcp -m recent --name skydns-probe --set -j DNAT --to-destination",
@@ -41,7 +38,7 @@ class _Variant:
 
     def program(self, family: int, verb: str) -> str:
         """The path of a program; "" where it is not installed."""
-        return _which(f"{'ip6tables' if family == 6 else 'iptables'}{self.infix}-{verb}")
+        return which(f"{'ip6tables' if family == 6 else 'iptables'}{self.infix}-{verb}")
 
     def listing(self) -> str:
         """All rules of both families."""
@@ -64,7 +61,7 @@ def detect(wanted: IptablesVariant = IptablesVariant.AUTO) -> Tools:
 
 def _installed() -> list[_Variant]:
     """The one that ``iptables`` stands for first."""
-    plain = _Variant(_flavour(_which("iptables-restore")), "")
+    plain = _Variant(_flavour(which("iptables-restore")), "")
     named = [_Variant(name, f"-{name}") for name in ("nft", "legacy")]
     named.sort(key=lambda each: each.name != plain.name)
     found = [each for each in named if each.program(4, "restore") and each.program(4, "save")]
@@ -123,7 +120,7 @@ class _Trial:
 
     def __init__(self, variant: _Variant) -> None:
         self._variant = variant
-        self._unshare = _which("unshare")
+        self._unshare = which("unshare")
         self.possible = bool(self._unshare) and not self._fails(4, "*nat\nCOMMIT\n")
         waits = not self._fails(4, "*nat\nCOMMIT\n", "--test", "-w", "5", alone=self.possible)
         self.wait = ("-w", "5") if waits else ()
@@ -140,8 +137,3 @@ class _Trial:
         except CommandFailed as error:
             return str(error)
         return ""
-
-
-def _which(name: str) -> str:
-    path = os.pathsep.join([os.environ.get("PATH", ""), *_FOLDERS])
-    return shutil.which(name, path=path) or ""

@@ -33,6 +33,9 @@ what refuses stands before what stops to translate, and nothing is tracked that 
 TAILS = {"filter": {"FORWARD": "SKYDNS-ACCEPT"}}
 """Likewise, for a last rule."""
 
+GUARD = "SKYDNS-LOOPBACK"
+"""The chain that keeps others away from 127.0.0.0/8 while route_localnet is set."""
+
 TRANSLATED = "-m conntrack --ctstate DNAT "
 FRESH = "-m conntrack --ctstate NEW -m conntrack ! --ctstate DNAT "
 LOCAL = "-m addrtype --dst-type LOCAL "
@@ -48,11 +51,6 @@ def skeleton(given: Host, tools: Tools, family: int) -> Chains:
     """The chains of every table but the trees; a chain of ``HOOKS`` that is not here is not wanted."""
     raw = {"SKYDNS-RAW": untracked} if (untracked := _untracked(given, family)) else {}
     return {"raw": raw, "filter": _filter(given, family), "nat": _nat(given, tools, family)}
-
-
-def sysctls(given: Host) -> dict[str, str]:
-    """Kernel settings that the rules rely on: node ports at 127.0.0.0/8 are routed only with this one."""
-    return {"net.ipv4.conf.all.route_localnet": "1"} if given.localhost_node_ports else {}
 
 
 def networks(given: Host, family: int) -> list[str]:
@@ -130,7 +128,8 @@ def _local(given: Host, family: int, tree: str) -> str:
 def _filter(given: Host, family: int) -> dict[str, str]:
     check = f"{FRESH}-j SKYDNS-CHECK\n"
     return {
-        "SKYDNS-INPUT": _guard(given, family) + check,
+        "SKYDNS-INPUT": (f"-j {GUARD}\n" if guarded(given, family) else "") + check,
+        **_guard(given, family),
         "SKYDNS-OUTPUT": check,
         "SKYDNS-FORWARD": check + _forward(given),
         "SKYDNS-ACCEPT": f"-m conntrack --ctstate NEW {TRANSLATED}-j ACCEPT\n",
@@ -142,12 +141,16 @@ def _filter(given: Host, family: int) -> dict[str, str]:
     }
 
 
-def _guard(given: Host, family: int) -> str:
+def guarded(given: Host, family: int) -> bool:
+    """Whether node ports answer at 127.0.0.0/8, which takes route_localnet and the guard."""
+    return family == 4 and given.localhost_node_ports
+
+
+def _guard(given: Host, family: int) -> dict[str, str]:
     """With route_localnet the kernel no longer drops these by itself."""
-    if family != 4 or not given.localhost_node_ports:
-        return ""
     states = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT"
-    return f"! -s 127.0.0.0/8 -d 127.0.0.0/8 {states} -j DROP\n"
+    drop = f"! -s 127.0.0.0/8 -d 127.0.0.0/8 {states} -j DROP\n"
+    return {GUARD: drop} if guarded(given, family) else {}
 
 
 def _forward(given: Host) -> str:

@@ -108,6 +108,8 @@ class Table:
             for tree in self._trees:
                 tree.forget()
         self._hooks = {hook: _ours(self.name, hook, step.wanted) for hook in HOOKS[self.name]}
+        for texts in (step.written, *(growth.written for growth in step.growths)):
+            texts.clear()  # megabytes after a complete one
 
     def _wanted(self, step: Step, gone: set[str]) -> dict[str, str]:
         """The chains whose text may differ from what stands; into ``gone`` go those that are not wanted."""

@@ -21,7 +21,10 @@ class NftablesBackend:
 
     def __init__(self, host: Host) -> None:
         self._items = {family: Items(host.of(family), family) for family in FAMILIES}
-        self._tables = {family: Table(host.of(family), family) for family in FAMILIES}
+        self._tables = {
+            family: Table(host.of(family), family, items.policies.rules)
+            for family, items in self._items.items()
+        }
 
     @property
     def untidy(self) -> bool:
@@ -31,7 +34,7 @@ class NftablesBackend:
     def want(self, service: ServiceKey, portals: Sequence[Portal]) -> None:
         """From now on these are the Service's portals."""
         for family, items in self._items.items():
-            self._tables[family].want(service, items.of(portals))
+            self._tables[family].want(service, items.of(portals) if portals else "")
 
     def inventory(self) -> tuple[Command, ...]:
         """The chains and sets of both families, without elements."""
@@ -45,7 +48,7 @@ class NftablesBackend:
 
     def pending(self) -> tuple[Command, ...]:
         """One transaction for both families, or none."""
-        text = "".join([table.next() for table in self._tables.values()])
+        text = "".join([f"{text}\n" for table in self._tables.values() if (text := table.next())])
         return (Command(("nft", "-f", "-"), text),) if text else ()
 
     def committed(self) -> None:

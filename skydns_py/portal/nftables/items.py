@@ -1,8 +1,8 @@
 """A portal's items: the lines of text that stand for its share of a table.
 
 1. An item is ``place TAB name TAB rest``.  Where the place is a map or a set of the layout, the name is the
-   element's key and the rest its comment and data.  ``chain`` has the chain's rules, joined by ``;``; ``set``
-   is the memory of an affinity target and has no rest.
+   element's key and the rest its comment and data.  ``chain`` has the chain's rules, joined by ``;``, or no
+   rest where it is a shape's; ``set`` is the memory of an affinity target and has no rest.
 2. Items of ``SHARED`` places may be wanted by many Services and are counted; any other belongs to one.
 3. Equal items mean equal kernel objects, so that the difference of two lists of items is what is to be done.
 4. The chain of a shape is made from its name alone (given the host): every Service with two endpoints
@@ -11,16 +11,16 @@
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from skydns_py.cluster.objects import Address
 from skydns_py.portal.nftables.layout import FAMILIES, address_text, networks_text, untracked
 from skydns_py.portal.nftables.policies import FIRST_LOCAL, Policies
 from skydns_py.portal.nftables.sticky import Sticky
-from skydns_py.portal.plan.model import Host, Portal, Target
+from skydns_py.portal.plan.model import Host, Network, Portal, Target
 
-SHARED = frozenset(("portals", "hairpin", "chain", "set"))
+SHARED = frozenset(("portals", "hairpin", "targets_elsewhere", "chain", "set"))
 COMMENT_BYTES = 127
 _UNFIT = re.compile(r"[^ !#-\[\]-~\u00a0-\U0010ffff]")
 
@@ -32,6 +32,7 @@ class Items:
         self.host, self.family = host, family
         self.policies = Policies(host, family)
         self._untracked = frozenset(untracked(host, family))
+        self._pods = _masks(host.cluster_cidr)
 
     def of(self, portals: Sequence[Portal]) -> str:
         """The items of a Service's portals of this family, one a line, each once."""
@@ -45,9 +46,12 @@ class Items:
         if not portal.cluster:
             yield from self._refused(portal)
             return
-        for address in sorted({target.address for target in (*portal.cluster, *portal.local)}):
+        for address in portal.near:
             text = address_text(address)
             yield f"hairpin\t{text} . {text}\t"
+        for target in (*portal.cluster, *portal.local):
+            if not _within(target.address, self._pods):
+                yield f"targets_elsewhere\t{address_text(target.address)}\t"
         yield from (self._sticky(portal) if portal.affinity_seconds else self._spread(portal))
 
     def _refused(self, portal: Portal) -> Iterator[str]:
@@ -83,26 +87,20 @@ class Items:
         return f"ranges-{digest(';'.join(rules))}", ";".join(rules)
 
     def _holds_the_node(self, portal: Portal) -> bool:
-        return any(
-            int.from_bytes(own) & int(network.netmask) == int(network.network_address)
-            for network in portal.source_ranges
-            for own in self.host.own
-            if len(own) * 8 == network.max_prefixlen
-        )
+        ranges = _masks(each for each in portal.source_ranges if each.version == self.family)
+        octets = 4 if self.family == 4 else 16
+        return any(_within(own, ranges) for own in self.host.own if len(own) == octets)
 
     def _spread(self, portal: Portal) -> Iterator[str]:
         """A portal without affinity: elements, and the chains of its shapes."""
         inside, outside = self.policies.inside(portal), self.policies.outside(portal)
         yield from self._verdicts(portal, inside, outside)
-        inside_targets = () if inside == "drop" else _indexed(portal, inside=True)
-        outside_targets = _indexed(portal, inside=False)
-        for address in self._fronts(portal, portal.inside):
-            yield from self._endpoints(portal, address, inside_targets)
-        for address in self._fronts(portal, (*portal.public, *portal.balancer)):
-            yield from self._endpoints(portal, address, outside_targets)
+        if inside != "drop":
+            yield from self._endpoints(portal, portal.inside, inside=True)
+        yield from self._endpoints(portal, (*portal.public, *portal.balancer), inside=False)
         if portal.node_port:
             place = f"{portal.protocol.lower()}_node_port_endpoints\t{portal.node_port}"
-            yield from (f"{place} . {index}\t : {target}" for index, target in outside_targets)
+            yield from (f"{place} . {each}" for each in _indexed(portal, inside=False))
 
     def _verdicts(self, portal: Portal, inside: str, outside: str) -> Iterator[str]:
         yield from self._services(portal, portal.inside, inside)
@@ -114,21 +112,23 @@ class Items:
             yield f"node_ports\t{key}\t{_comment(portal)} : goto {name}"
 
     def _services(self, portal: Portal, addresses: Sequence[Address], name: str) -> Iterator[str]:
-        verdict = "drop" if name == "drop" else f"goto {name}"
-        texts = self._fronts(portal, addresses)
+        texts = self._fronts(portal, addresses) if addresses else ()
         if texts:
+            verdict = "drop" if name == "drop" else f"goto {name}"
             yield from self._chain(name)
             rest = f"{portal.protocol.lower()} . {portal.port}\t{_comment(portal)} : {verdict}"
             yield from (f"services\t{text} . {rest}" for text in texts)
 
     def _chain(self, name: str) -> Iterator[str]:
-        rules = self.policies.rules(name)
-        if rules:
-            yield f"chain\t{name}\t{rules}"
+        if self.policies.rules(name):
+            yield f"chain\t{name}\t"
 
-    def _endpoints(self, portal: Portal, front: str, targets: Sequence[tuple[int, str]]) -> Iterator[str]:
-        place = f"{portal.protocol.lower()}_endpoints\t{front} . {portal.port}"
-        return (f"{place} . {index}\t : {target}" for index, target in targets)
+    def _endpoints(self, portal: Portal, addresses: Sequence[Address], *, inside: bool) -> Iterator[str]:
+        if addresses:
+            targets = _indexed(portal, inside=inside)
+            for front in self._fronts(portal, addresses):
+                place = f"{portal.protocol.lower()}_endpoints\t{front} . {portal.port}"
+                yield from (f"{place} . {each}" for each in targets)
 
     def _sticky(self, portal: Portal) -> Iterator[str]:
         sticky = Sticky(self.policies, portal, digest(f"{portal}/{portal.protocol}"))
@@ -141,17 +141,29 @@ def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:12]
 
 
-def _indexed(portal: Portal, *, inside: bool) -> list[tuple[int, str]]:
-    """The targets that fronts of a kind need, with their indices."""
+def _masks(networks: Iterable[Network]) -> list[tuple[int, int]]:
+    """Mask and address of each network, as numbers."""
+    return [(int(each.netmask), int(each.network_address)) for each in networks]
+
+
+def _within(address: Address, masks: Iterable[tuple[int, int]]) -> bool:
+    """Whether one of the networks, which are of the address's family, holds it."""
+    number = int.from_bytes(address)
+    return any(number & mask == network for mask, network in masks)
+
+
+def _indexed(portal: Portal, *, inside: bool) -> list[str]:
+    """The targets that fronts of a kind need: the end of a key, which is an index, TAB, and the data."""
     only_local, also_local = inside and portal.internal_local, not inside and portal.external_local
-    cluster = [] if only_local else [(i, _text(each)) for i, each in enumerate(portal.cluster)]
-    if not (only_local or also_local):
-        return cluster
-    return cluster + [(FIRST_LOCAL + i, _text(each)) for i, each in enumerate(portal.local)]
+    cluster = [] if only_local else _numbered(portal.cluster, 0)
+    return [*cluster, *_numbered(portal.local, FIRST_LOCAL)] if only_local or also_local else cluster
 
 
-def _text(target: Target) -> str:
-    return f"{address_text(target.address)} . {target.port}"
+def _numbered(targets: Sequence[Target], first: int) -> list[str]:
+    return [
+        f"{index}\t : {address_text(target.address)} . {target.port}"
+        for index, target in enumerate(targets, first)
+    ]
 
 
 def _comment(portal: Portal) -> str:

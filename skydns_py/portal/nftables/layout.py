@@ -11,6 +11,8 @@
 5. INVALID packets: one that comes from a target is not translated back and would reach the client from an
    address it never spoke to, which the client answers by a reset; so those, and INVALID ones to a portal
    IP, are dropped (``DROP_INVALID``).  Only TCP, and only from targets: other traffic is not ours to judge.
+   Targets inside ``cluster_cidr``, which is most of them, are told by that, and all pods with them; the
+   others stand in ``targets_elsewhere``.
 6. ``LAYOUT`` names an empty chain.  A table without it was laid out by another version and is replaced
    as a whole, in the same transaction.
 """
@@ -18,6 +20,7 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, collapse_addresses
+from socket import inet_ntoa
 
 from skydns_py.cluster.objects import Address
 from skydns_py.portal.plan.model import Host, Network
@@ -32,7 +35,7 @@ LOOPBACK = {4: "127.0.0.0/8", 6: "::1"}
 
 def address_text(address: Address) -> str:
     """``10.0.0.1`` or ``fd00::1``."""
-    return ".".join(map(str, address)) if len(address) == 4 else _ipv6_text(address)
+    return inet_ntoa(address) if len(address) == 4 else _ipv6_text(address)
 
 
 @lru_cache(maxsize=4096)
@@ -92,6 +95,7 @@ class Layout:
         yield "refused", f"set {{ type {front}; }}"
         yield "refused_node_ports", "set { type inet_proto . inet_service; }"
         yield "hairpin", f"set {{ type {address} . {address}; }}"
+        yield "targets_elsewhere", f"set {{ type {address}; }}"
 
     def _hooks(self) -> Iterator[tuple[str, str]]:
         yield "prerouting", "type nat hook prerouting priority -100;"
@@ -115,8 +119,7 @@ class Layout:
         yield "refuse-prerouting", ("jump refusals",)
         yield "refuse-output", ("jump refusals",)
         if DROP_INVALID:
-            pair = f"{self.ip} saddr . {self.ip} saddr"
-            yield "forward", (f"ct state invalid meta l4proto tcp {pair} @hairpin drop",)
+            yield "forward", tuple(self._forward())
         yield from self._raw()
 
     @property
@@ -133,6 +136,12 @@ class Layout:
         clear = f"meta mark set meta mark & 0x{0xFFFFFFFF ^ mark:08x}"
         yield f"meta mark & 0x{mark:08x} != 0 {clear} masquerade fully-random"
         yield f"ct status dnat {self.ip} saddr . {self.ip} daddr @hairpin masquerade fully-random"
+
+    def _forward(self) -> Iterator[str]:
+        """Rule 5."""
+        for name in ("cluster_cidr", "targets_elsewhere"):
+            if name in self.sets:
+                yield f"ct state invalid meta l4proto tcp {self.ip} saddr @{name} drop"
 
     def _refusals(self, front: str, port: str) -> Iterator[str]:
         if DROP_INVALID:

@@ -14,8 +14,9 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, filterfalse
 
 from skydns_py.portal.nftables.inventory import Found
 from skydns_py.portal.nftables.items import SHARED
@@ -34,10 +35,11 @@ class _Next:
 
 
 class Table:
-    """The table of ``family`` on ``host``."""
+    """The table of ``family`` on ``host``; ``shape`` gives the rules of a shape's chain."""
 
-    def __init__(self, host: Host, family: int) -> None:
+    def __init__(self, host: Host, family: int, shape: Callable[[str], str]) -> None:
         self.layout = Layout(host, family)
+        self._shape = shape
         self._keep = bool(untracked(host, family))
         self._items: dict[ServiceKey, str] = {}
         self._counts: Counter[str] = Counter()
@@ -54,11 +56,11 @@ class Table:
 
     def want(self, service: ServiceKey, items: str) -> None:
         """From now on these are the Service's items."""
-        same = self._known and service not in self._running and self._items.get(service, "") == items
-        if same:
-            self._dirty.pop(service, None)
-        else:
+        coming = self._running.get(service)
+        if items != (self._items.get(service, "") if coming is None else coming):
             self._dirty[service] = items
+        else:
+            self._dirty.pop(service, None)
 
     def adopt(self, found: Found) -> None:
         """The kernel holds what ``found`` says, and the elements in it are not known."""
@@ -71,19 +73,22 @@ class Table:
         """The statements to what is wanted; "" where there is nothing to do."""
         self._running.update(self._dirty)
         self._dirty = {}
-        lines = list(self._difference() if self._known and self._stands else self._complete())
-        if not lines:
+        text = "\n".join(self._difference() if self._known and self._stands else self._complete())
+        if not text:
             self.committed()
-        return "".join(f"{line}\n" for line in lines)
+        return text
 
     def committed(self) -> None:
         """What ``next`` gave is in the kernel."""
         if self._next is None:
             return
         self._apply(self._running)
-        self._counts.update(self._next.counts)
-        for item in [each for each in self._next.counts if not self._counts[each]]:
-            del self._counts[item]
+        if self._counts:
+            self._counts.update(self._next.counts)
+            for item in [each for each in self._next.counts if not self._counts[each]]:
+                del self._counts[item]
+        else:
+            self._counts = self._next.counts
         self._stands, self._stale = self._next.stands, self._next.stale
         self._running, self._known, self._next, self._failures = {}, True, None, 0
 
@@ -102,30 +107,26 @@ class Table:
 
     def _complete(self) -> Iterable[str]:
         """Rule 2, of a table that is not known or does not stand."""
-        self._counts.clear()
+        self._counts = Counter()
         found = Found() if self._known else self._found
         if not self._wanted():
             self._next = _Next(stands=False)
             return replacing(self.layout) if found.table else ()
-        exclusive, shared = self._all()
+        shared = Counter(filter(_is_shared, self._all()))
         anew = found.table and (LAYOUT not in found.chains or self._failures >= 2)
         stale = set() if anew else self._unwanted(found, shared)
         self._next = _Next(stands=True, stale=stale, counts=shared)
-        change = Step(come=[*shared, *exclusive], emptied=stale)
+        change = Step(come=chain(shared, filterfalse(_is_shared, self._all())), emptied=stale)
         before = replacing(self.layout) if anew else ()
-        return (*before, *skeleton(self.layout), *step(self.layout, change))
+        return (*before, *skeleton(self.layout), *step(self.layout, change, self._shape))
 
-    def _all(self) -> tuple[list[str], Counter[str]]:
-        """Every item once running is committed: those of one Service, and the counts of the shared ones."""
-        exclusive: list[str] = []
-        shared: Counter[str] = Counter()
-        for items in {**self._items, **self._running}.values():
-            for item in items.split("\n") if items else ():
-                if _is_shared(item):
-                    shared[item] += 1
-                else:
-                    exclusive.append(item)
-        return exclusive, shared
+    def _all(self) -> Iterator[str]:
+        """Every item once running is committed."""
+        for service, items in self._items.items():
+            if service not in self._running:
+                yield from items.split("\n")
+        for items in self._running.values():
+            yield from items.split("\n") if items else ()
 
     def _unwanted(self, found: Found, shared: Iterable[str]) -> set[Name]:
         names = {*(("chain", each) for each in found.chains), *(("set", each) for each in found.sets)}
@@ -144,7 +145,8 @@ class Table:
         deleted = self._stale - back
         if not (gone or come or deleted):
             return ()
-        return step(self.layout, Step(gone=gone, come=come, deleted=deleted, emptied=emptied))
+        change = Step(gone=gone, come=come, deleted=deleted, emptied=emptied)
+        return step(self.layout, change, self._shape)
 
     def _changes(self) -> tuple[list[str], list[str], Counter[str]]:
         gone: list[str] = []

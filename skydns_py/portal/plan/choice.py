@@ -11,7 +11,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from skydns_py.cluster.objects import Endpoint, EndpointPort, ServicePort
+from skydns_py.cluster.objects import Address, Endpoint, EndpointPort, ServicePort
 from skydns_py.cluster.state import ServiceView
 from skydns_py.portal.plan.model import Host, Target
 
@@ -48,6 +48,14 @@ def local_targets(found: list[Found], host: Host, unready_too: bool) -> tuple[Ta
     """The targets on this node."""
     own = [each for each in found if host.node and each[0].node == host.node]
     return _targets(_usable(own, unready_too))
+
+
+def near(found: list[Found], host: Host, targets: Iterable[Target], all_of_them: bool) -> tuple[Address, ...]:
+    """The addresses among the targets that may be on this node, or of every target; rule 6 of the model."""
+    if not all_of_them and host.node:
+        here = {endpoint.address for endpoint, _ in found if endpoint.node in (host.node, "")}
+        return tuple(sorted(here & {target.address for target in targets})) if here else ()
+    return tuple(sorted({target.address for target in targets}))
 
 
 def _usable(found: list[Found], unready_too: bool) -> list[Found]:

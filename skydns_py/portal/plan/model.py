@@ -17,7 +17,11 @@ node's own addresses.  Later packets of a connection follow its first one, throu
    at the ranges.
 5. A front whose ``cluster`` is empty is refused: TCP by a reset, all else by ICMP port unreachable.  So
    is everything else that is addressed to a portal IP and was not translated: a wrong port.
-6. A connection whose target is its own source (hairpin) is masqueraded whatever else is said.
+6. A connection whose target is its own source (hairpin) is masqueraded whatever else is said, if that
+   source is one of ``near``.  Any other pod's connections are translated on the node where it runs, except
+   to this node's own outside fronts; so ``near`` are the targets on this node, those whose node is not known,
+   and with ``external_local``, where rule 3 may keep a distant pod's address, all of them.  A backend may
+   masquerade such connections of others too.
 7. Targets are chosen uniformly at random; with ``affinity_seconds``, a source that got a target of the same
    portal within that time, through whichever front, gets it again while the target is among those allowed.
 8. Node ports answer at the node's addresses within ``Host.node_addresses``, or at all of them but the
@@ -50,6 +54,7 @@ class Portal:
 
     ``protocol`` is TCP, UDP or SCTP; ``node_port`` is 0 without one.  ``cluster`` are the targets anywhere,
     ``local`` those on this node (empty where no policy asks for them); both sorted, without doubles.
+    ``near`` are the addresses of those targets that rule 6 is about, likewise sorted.
     No two portals that are planned at once share a front.
     """
 
@@ -65,6 +70,7 @@ class Portal:
     node_port: int = 0
     cluster: tuple[Target, ...] = ()
     local: tuple[Target, ...] = ()
+    near: tuple[Address, ...] = ()
     internal_local: bool = False
     external_local: bool = False
     source_ranges: tuple[Network, ...] = ()

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from skydns_py.cluster.objects import Address, ServicePort
 from skydns_py.cluster.state import ServiceView
-from skydns_py.portal.plan.choice import candidates, cluster_targets, local_targets
+from skydns_py.portal.plan.choice import candidates, cluster_targets, local_targets, near
 from skydns_py.portal.plan.model import Host, Network, Portal
 
 _OCTETS = {4: 4, 6: 16}
@@ -48,6 +48,8 @@ def _portal(view: ServiceView, port: ServicePort, family: int, host: Host) -> Po
     balancer = tuple(each for each in _of(family, exposure.balancer_addresses) if each not in inside)
     public = tuple(each for each in _of(family, exposure.addresses) if each not in (*inside, *balancer))
     policies = exposure.internal_local or exposure.external_local
+    cluster = cluster_targets(found, host, service.publish_not_ready)
+    local = local_targets(found, host, service.publish_not_ready) if policies else ()
     return Portal(
         namespace=service.namespace,
         service=service.name,
@@ -59,8 +61,9 @@ def _portal(view: ServiceView, port: ServicePort, family: int, host: Host) -> Po
         public=public,
         balancer=balancer,
         node_port=port.node_port,
-        cluster=cluster_targets(found, host, service.publish_not_ready),
-        local=local_targets(found, host, service.publish_not_ready) if policies else (),
+        cluster=cluster,
+        local=local,
+        near=near(found, host, (*cluster, *local), exposure.external_local),
         internal_local=exposure.internal_local,
         external_local=exposure.external_local,
         source_ranges=_ranges(family, exposure.source_ranges) if balancer else (),
