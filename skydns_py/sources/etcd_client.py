@@ -277,6 +277,7 @@ def _diagnosis(code: grpc.StatusCode, said: str, settings: EtcdSettings) -> str:
         ("authentication failed" in said, f"refuses user {user}: {said}; check username and password_file"),
         ("user name is empty" in said, "wants a user: set username and password_file"),
         (code is grpc.StatusCode.PERMISSION_DENIED, f"forbids user {user} to read: grant it the prefixes"),
+        (code is grpc.StatusCode.CANCELLED, "ended the connection"),
         (code is not grpc.StatusCode.UNAVAILABLE, f"refuses: {said} ({code.name})"),
         (tls, f"and this side do not agree on TLS: {said}; check ca, cert and key"),
     )
