@@ -3,7 +3,6 @@
 Follow one query: ``udp.Port`` → ``PureTable.answer``, or ``Handler`` → ``Responder`` → ``look_up``.
 """
 
-import gc
 import logging
 import sys
 from typing import Any
@@ -16,6 +15,7 @@ from skydns_py.dataplane.counters import Counters
 from skydns_py.errors import ConfigError
 from skydns_py.feed import PURE, Feed, Plane
 from skydns_py.ops.listening import listen
+from skydns_py.ops.memory import before_first_list
 from skydns_py.ops.metrics import page
 from skydns_py.ops.pages import Answer
 from skydns_py.server.handler import Handler
@@ -154,7 +154,7 @@ def run(found: given.Settings) -> int:
     from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
 
     start_logging(found.log_level)
-    gc.set_threshold(50_000, 20, 100)  # the first list makes a million objects that all stay
+    before_first_list()
     server = Server(found, reactor)
     running: Any = reactor
     running.callWhenRunning(server.start)

@@ -3,12 +3,9 @@
 Follow one Service: ``Feed.apply`` → ``Cluster`` → ``Publisher`` → ``Zone`` → ``pack`` → ``PureTable``.
 """
 
-import ctypes
-import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from skydns_py.answers.packed import Node
@@ -20,6 +17,7 @@ from skydns_py.cluster.objects import Event
 from skydns_py.cluster.state import Cluster
 from skydns_py.dataplane.publish import Publisher
 from skydns_py.dataplane.pure import PureTable
+from skydns_py.ops.memory import after_first_list
 from skydns_py.ops.status import Status
 from skydns_py.zone.existence import Existence
 from skydns_py.zone.settings import ZoneSettings
@@ -148,15 +146,7 @@ class Feed:
             self._timer = self._reactor.callLater(pause, self.open_gate)
 
     def _become_ready(self) -> None:
-        """All is published. Most of it will stay: keep the collector from walking it again and again."""
-        gc.collect()
-        gc.freeze()
-        _give_back()
+        """All is published, and most of it will stay."""
+        after_first_list()
         self.status.synced = self.responder.ready = self.table.ready = True
         log.info("ready: %d names", len(self.table))
-
-
-def _give_back() -> None:
-    """Return what the first list left unused to the system: some 5 MB at 10 000 Services. glibc only."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

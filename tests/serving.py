@@ -44,6 +44,17 @@ class Serving:
         self._process.terminate()
         self._process.wait(START_SECONDS)
 
+    def terminate(self) -> None:
+        """Ask it to end; ``exit_code`` waits until it has."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; entering it anew starts it again, on the same ports."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(START_SECONDS)
+
     def _read(self, process: "subprocess.Popen[str]") -> None:
         assert process.stderr is not None
         for line in process.stderr:

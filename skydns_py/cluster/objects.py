@@ -22,6 +22,9 @@ class Kind(enum.Enum):
     NODE = "Node"
     RECORD = "Record"
 
+    __hash__ = object.__hash__
+    """Enum's own is Python code, and a profile's most called; there is one object for each member."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:

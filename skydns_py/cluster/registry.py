@@ -24,13 +24,16 @@ class _Place:
 _PLACES: Mapping[str, _Place] = {
     "namespaces/": _Place(Kind.NAMESPACE, False),
     "minions/": _Place(Kind.NODE, False),
-    "services/specs/": _Place(Kind.SERVICE, True),
     "services/endpoints/": _Place(Kind.ENDPOINTS, True),
     "endpointslices/": _Place(Kind.SLICE, True),
+    "services/specs/": _Place(Kind.SERVICE, True),
     "pods/": _Place(Kind.POD, True),
 }
 PREFIXES: Mapping[Kind, str] = {place.kind: prefix for prefix, place in _PLACES.items()}
-"""What to list and watch for each kind, below the registry's own prefix and a slash."""
+"""What to list and watch for each kind, below the registry's own prefix and a slash.
+
+They are listed in this order: endpoints first, so that no Service has its own derived from Pods meanwhile.
+"""
 
 
 def parse_key(key: str, prefix: str) -> Ref | None:

@@ -6,6 +6,8 @@
 2. Endpoints and slices may come before their Service and outlive it; they count only while it exists.
 3. ``apply`` costs work in proportion to the Services touched.  What was there before is remembered until
    ``take`` is called, so a burst of events on one Service is one change.
+4. Until the first ``take`` nothing has been told, so nothing is remembered: all there is then is new.  A
+   source lists slices before Services, so that no Service waits meanwhile for Pods that it does not need.
 """
 
 from collections.abc import Iterable
@@ -14,6 +16,7 @@ from itertools import islice
 
 from skydns_py.cluster.endpoints import Selectors, derive
 from skydns_py.cluster.objects import (
+    ClusterObject,
     Endpoints,
     EndpointSlice,
     Event,
@@ -27,9 +30,9 @@ from skydns_py.cluster.objects import (
     Subset,
     Upsert,
 )
+from skydns_py.cluster.shelf import Key, Shelf
 
-Key = tuple[str, str]
-"""(namespace, name)."""
+__all__ = ["Change", "Cluster", "Key", "ServiceView", "Thing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,9 @@ class ServiceView:
 
 Thing = ServiceView | Pod | Namespace | Node | Record
 """What a change is about: an object, or a Service with its endpoints."""
+
+_THINGS = (Kind.NAMESPACE, Kind.NODE, Kind.SERVICE, Kind.POD, Kind.RECORD)
+"""In the order to tell of them at first: a portal's plan asks which zone its node is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +63,35 @@ class Cluster:
     """Everything the sources say exists."""
 
     def __init__(self) -> None:
-        self._objects: dict[Kind, dict[Key, object]] = {kind: {} for kind in Kind}
-        self._slices_of: dict[Key, tuple[str, ...]] = {}
+        self._objects: dict[Kind, Shelf[object]] = {kind: Shelf() for kind in Kind}
+        self._slices_of: Shelf[str | tuple[str, ...]] = Shelf()  # a lone slice's name stands for itself
         self._selectors = Selectors(self._objects[Kind.POD])
-        self._before: dict[Ref, Thing | None] = {}
+        self._before: dict[Ref, Thing | None] | None = None  # rule 4
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take events in; ``take`` then tells what they changed."""
         for event in events:
-            self._apply(event)
+            if isinstance(event, Upsert):
+                self._set(event.obj.ref, event.obj)
+            else:
+                self._set(event.ref, None)
 
     @property
     def changed(self) -> bool:
         """Whether ``take`` may have something to tell."""
-        return bool(self._before)
+        return any(self._objects[kind] for kind in _THINGS) if self._before is None else bool(self._before)
 
     def take(self, limit: int | None = None) -> list[Change]:
-        """What has changed and was not told yet, each thing once, oldest first; ``limit`` at most."""
+        """What has changed and was not told yet, each thing once; ``limit`` at most.
+
+        The first time all there is, kind by kind; from then on the oldest change first.
+        """
+        if self._before is None:
+            self._before = {Ref(kind, *key): None for kind in _THINGS for key in self._objects[kind]}
         touched = list(islice(self._before, limit))
-        pairs = ((ref, self._before.pop(ref), self.thing(ref)) for ref in touched)
+        pairs = [(ref, self._before.pop(ref), self.thing(ref)) for ref in touched]
+        if not self._before:
+            self._before = {}  # a dict that was emptied keeps its table
         return [Change(ref, was, now) for ref, was, now in pairs if was != now]
 
     def thing(self, ref: Ref) -> Thing | None:
@@ -93,7 +109,7 @@ class Cluster:
 
     def _subsets(self, key: Key, service: Service) -> tuple[Subset, ...]:
         slices = self._objects[Kind.SLICE]
-        if names := self._slices_of.get(key):
+        if names := self._slice_names(key):
             parts = (part for name in names if isinstance(part := slices[key[0], name], EndpointSlice))
             return tuple(subset for part in parts for subset in part.subsets)
         endpoints = self._objects[Kind.ENDPOINTS].get(key)
@@ -101,14 +117,15 @@ class Cluster:
             return endpoints.subsets
         return derive(service, self._selectors.pods(key))
 
-    def _apply(self, event: Event) -> None:
-        ref = event.obj.ref if isinstance(event, Upsert) else event.ref
+    def _set(self, ref: Ref, new: ClusterObject | None) -> None:
+        """The object is ``new`` from now on; None: it is gone."""
         objects, key = self._objects[ref.kind], (ref.namespace, ref.name)
-        old, new = objects.get(key), event.obj if isinstance(event, Upsert) else None
+        old = objects.get(key)
         touched = self._touched(ref, old, new)
-        for each in touched:
-            if each not in self._before:
-                self._before[each] = self.thing(each)
+        if self._before is not None:
+            for each in touched:
+                if each not in self._before:
+                    self._before[each] = self.thing(each)
         if new is None:
             objects.pop(key, None)
         else:
@@ -144,15 +161,23 @@ class Cluster:
         alone = key not in self._slices_of and key not in self._objects[Kind.ENDPOINTS]
         self._selectors.hold(key, service.selector if alone and isinstance(service, Service) else None)
 
+    def _slice_names(self, owner: Key) -> tuple[str, ...]:
+        """The slices of a Service, in the order of their names."""
+        found = self._slices_of.get(owner, ())
+        return (found,) if isinstance(found, str) else found
+
     def _index_slice(self, key: Key, old: object, new: object) -> None:
         for part, present in ((old, False), (new, True)):
             if isinstance(part, EndpointSlice):
                 owner = (part.namespace, part.service)
-                names = {name for name in self._slices_of.get(owner, ()) if name != key[1]}
-                names |= {key[1]} if present else set()
-                self._slices_of[owner] = tuple(sorted(names))
-                if not names:
-                    del self._slices_of[owner]
+                names = {name for name in self._slice_names(owner) if name != key[1]}
+                self._hold_slices(owner, sorted(names | {key[1]} if present else names))
+
+    def _hold_slices(self, owner: Key, names: list[str]) -> None:
+        if names:
+            self._slices_of[owner] = names[0] if len(names) == 1 else tuple(names)
+        else:
+            self._slices_of.pop(owner, None)
 
 
 def _pod(thing: object) -> Pod | None:

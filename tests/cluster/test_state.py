@@ -106,7 +106,7 @@ def test_what_comes_back_as_it_was_is_no_change() -> None:
 
 def test_other_kinds_are_changes_of_themselves() -> None:
     things: list[Pod | Namespace | Node | Record] = [
-        *(pod("a", "10.1.0.1"), Namespace("my-ns"), Node("n")),
+        *(Namespace("my-ns"), Node("n"), pod("a", "10.1.0.1")),
         Record("local/a", "10.1.0.1"),
     ]
     cluster = Cluster()
@@ -114,6 +114,20 @@ def test_other_kinds_are_changes_of_themselves() -> None:
     assert cluster.take() == [Change(thing.ref, None, thing) for thing in things]
     cluster.apply(Removal(thing.ref) for thing in things)
     assert cluster.take() == [Change(thing.ref, thing, None) for thing in things]
+
+
+def test_the_first_changes_are_all_there_is_and_none_of_what_was_gone_by_then() -> None:
+    cluster = Cluster()
+    cluster.apply(map(Upsert, (service("a"), Node("n"), service("gone"), slice_of("a", "10.1.0.1"))))
+    cluster.apply([Removal(service("gone").ref)])
+    assert cluster.changed
+    (first,) = cluster.take(1)
+    cluster.apply([Removal(service("a").ref), Upsert(service("new"))])
+    assert [first, *cluster.take()] == [
+        Change(Node("n").ref, None, Node("n")),
+        Change(service("new").ref, None, cluster.view(("my-ns", "new"))),
+    ]
+    assert not cluster.changed
 
 
 def test_the_removal_of_what_is_not_there_changes_nothing() -> None:
