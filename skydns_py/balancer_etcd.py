@@ -11,7 +11,7 @@ from etcd3 import etcdrpc
 from skydns_py.balancer.store import Held, News, Write
 from skydns_py.errors import StoreError
 from skydns_py.settings import EtcdSource
-from skydns_py.sources.etcd_client import Compacted, Connection, Timing, describe
+from skydns_py.sources.etcd_client import Compacted, Connection, Timing, describe, is_unchanged
 from skydns_py.sources.listwatch import ListPage, OpenWatch
 
 PAGE = 1000
@@ -76,7 +76,7 @@ class EtcdStore(Connection):
 
     def write(self, writes: Sequence[Write], seen: Mapping[str, int]) -> int:
         """See ``Store``."""
-        compare = [_unchanged(key, revision) for key, revision in seen.items()]
+        compare = [is_unchanged(key, revision) for key, revision in seen.items()]
         request = etcdrpc.TxnRequest(compare=compare, success=[_operation(each) for each in writes])
         answer = self._call(self._client.kvstub.Txn, request)
         return int(answer.header.revision) if answer.succeeded else 0
@@ -137,11 +137,6 @@ class EtcdStore(Connection):
 
 def _held(kv: Any) -> Held:
     return Held(kv.value, kv.mod_revision, kv.lease)
-
-
-def _unchanged(key: str, revision: int) -> Any:
-    compare = etcdrpc.Compare
-    return compare(key=key.encode(), target=compare.MOD, result=compare.EQUAL, mod_revision=revision)
 
 
 def _operation(write: Write) -> Any:

@@ -41,12 +41,13 @@ PLACES = (
     ("portal", "portal", 4),
     ("balancer", "balancer", 4),
     ("server", "server", 5),
+    ("ops/pages", "ops/pages", 3),
     ("ops", "ops", 5),
     ("app", "top", 6),
     ("feed", "top", 6),
     ("cli", "top", 6),
 )
-EDGE = {"sources", "resolver", "portal", "portal/netlink", "balancer", "server", "ops", "top"}
+EDGE = {"ops/pages", "sources", "resolver", "portal", "portal/netlink", "balancer", "server", "ops", "top"}
 EDGE_ONLY = {
     *("twisted", "etcd3", "grpc", "socket", "socketserver", "select", "selectors", "asyncio", "ssl"),
     *("subprocess", "multiprocessing", "threading", "concurrent", "queue", "signal", "time", "sched"),

@@ -10,7 +10,7 @@ from etcd3 import etcdrpc
 from skydns_py.cli.store import NOTHING, Change, Stored
 from skydns_py.errors import StoreError
 from skydns_py.settings import EtcdSource
-from skydns_py.sources.etcd_client import Connection, Timing, describe
+from skydns_py.sources.etcd_client import Connection, Timing, describe, is_unchanged
 
 PAGE = 500
 """Keys of one page of a listing, as API servers ask for; bounds the size of an answer."""
@@ -119,7 +119,7 @@ class EtcdStore(Connection):
     def write(self, changes: Sequence[Change], unchanged: Mapping[str, int] = NOTHING) -> bool:
         """See ``store.Store``."""
         seen = {**unchanged, **{change.key: change.seen for change in changes}}
-        compare = [_unchanged(key, revision) for key, revision in seen.items()]
+        compare = [is_unchanged(key, revision) for key, revision in seen.items()]
         request = etcdrpc.TxnRequest(compare=compare, success=[_operation(change) for change in changes])
         done: bool = self._kv("Txn", request).succeeded
         return done
@@ -142,11 +142,6 @@ class EtcdStore(Connection):
 
 def _stored(kv: Any) -> Stored:
     return Stored(kv.value, kv.mod_revision, kv.create_revision)
-
-
-def _unchanged(key: str, seen: int) -> Any:
-    compare = etcdrpc.Compare
-    return compare(key=key.encode(), target=compare.MOD, result=compare.EQUAL, mod_revision=seen)
 
 
 def _operation(change: Change) -> Any:

@@ -6,7 +6,7 @@ but importing it costs a tenth of the whole start and 4 MB, which is why this is
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
@@ -14,6 +14,16 @@ from twisted.protocols.policies import TimeoutMixin
 
 Answer = Callable[[], tuple[int, str]]
 """A page: its HTTP status and its text."""
+
+
+class Reply(NamedTuple):
+    """What a visit is answered: status, text, its media type, and further header lines."""
+
+    status: int
+    text: str
+    kind: str = "text/plain; version=0.0.4; charset=utf-8"
+    headers: tuple[str, ...] = ()
+
 
 SECONDS = 10
 """A request takes no longer; a stranger who dawdles holds one descriptor for that long."""
@@ -28,8 +38,9 @@ class Visit(LineReceiver, TimeoutMixin):
     transport: Any
     """Twisted's TCP connection, whose interfaces the type checker cannot follow."""
 
-    def __init__(self, pages: Mapping[str, Answer]) -> None:
-        self._pages = pages
+    def __init__(self, reply: Callable[[str], Reply]) -> None:
+        """``reply`` is given what was asked for, as ``/ready?now``."""
+        self._ask = reply
         self._request = b""
         self._headers = 0
 
@@ -53,21 +64,21 @@ class Visit(LineReceiver, TimeoutMixin):
 
     def _reply(self) -> None:
         method, _, rest = self._request.decode("latin-1").partition(" ")
-        status, text = self._page(method, rest.partition(" ")[0])
-        body = text.encode()
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-            "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        reply = self._ask(rest.partition(" ")[0]) if method in ("GET", "HEAD") else _WRONG_METHOD
+        body = reply.text.encode()
+        lines = (
+            f"HTTP/1.1 {reply.status:d} {HTTPStatus(reply.status).phrase}",
+            f"Content-Type: {reply.kind}",
+            *reply.headers,
+            f"Content-Length: {len(body)}",
+            "Connection: close",
         )
+        head = "".join(f"{line}\r\n" for line in (*lines, ""))
         self.transport.write(head.encode() + (b"" if method == "HEAD" else body))
         self.transport.loseConnection()
 
-    def _page(self, method: str, target: str) -> tuple[int, str]:
-        if method not in ("GET", "HEAD"):
-            return HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD\n"
-        answer = self._pages.get(target.partition("?")[0].removeprefix("/"))
-        return answer() if answer else (HTTPStatus.NOT_FOUND, "no such page\n")
+
+_WRONG_METHOD = Reply(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD\n")
 
 
 class Site(Factory):
@@ -80,4 +91,8 @@ class Site(Factory):
 
     def buildProtocol(self, addr: object) -> Visit:  # noqa: ARG002, N802  # Twisted's signature
         """A visit for each connection."""
-        return Visit(self._pages)
+        return Visit(self._page)
+
+    def _page(self, target: str) -> Reply:
+        answer = self._pages.get(target.partition("?")[0].removeprefix("/"))
+        return Reply(*answer()) if answer else Reply(HTTPStatus.NOT_FOUND, "no such page\n")

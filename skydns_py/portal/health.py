@@ -14,17 +14,13 @@ from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
-from twisted.protocols.basic import LineReceiver
-from twisted.protocols.policies import TimeoutMixin
+
+from skydns_py.ops.pages import Reply, Visit
 
 log = logging.getLogger(__name__)
 
 State = tuple[str, str, int]
 """Namespace and name of a Service, and how many ready endpoints it has on this node."""
-SECONDS = 10
-"""A request takes no longer; a stranger who dawdles holds one descriptor for that long."""
-HEADERS = 100
-"""Header lines of a request, at most 8 KiB each; who sends more is cut off."""
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -82,50 +78,6 @@ class HealthPorts:
             log.warning("health check port %d of %s: %s; free it", port, owner, error.socketError)
 
 
-class Visit(LineReceiver, TimeoutMixin):
-    """One connection, one request: its headers are read and not looked at."""
-
-    MAX_LENGTH = 8192
-    transport: Any
-    """Twisted's TCP connection, whose interfaces the type checker cannot follow."""
-
-    def __init__(self, ports: HealthPorts, port: int) -> None:
-        self._ports = ports
-        self._port = port
-        self._method = b""
-        self._lines = 0
-
-    def connectionMade(self) -> None:  # noqa: N802  # the name is Twisted's
-        """Wait for a request, but not for long."""
-        self.setTimeout(SECONDS)  # type: ignore[no-untyped-call]  # Twisted's, untyped
-
-    def lineReceived(self, line: bytes) -> None:  # noqa: N802  # the name is Twisted's
-        """The request line, header lines, and the empty line that ends them."""
-        self._lines += 1
-        if not self._method:
-            self._method = line.partition(b" ")[0]
-        elif not line:
-            self._reply()
-        elif self._lines > HEADERS:
-            self.transport.abortConnection()
-
-    def connectionLost(self, reason: object = None) -> None:  # noqa: ARG002, N802  # Twisted's signature
-        """Nobody waits any more."""
-        self.setTimeout(None)  # type: ignore[no-untyped-call]  # Twisted's, untyped
-
-    def _reply(self) -> None:
-        status, weight, text = self._ports.answer(self._port)
-        body = text.encode()
-        head = (
-            f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n"
-            "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
-            f"X-Load-Balancing-Endpoint-Weight: {weight}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + (b"" if self._method == b"HEAD" else body))
-        self.transport.loseConnection()
-
-
 class Site(Factory):
     """The page of one port."""
 
@@ -136,5 +88,10 @@ class Site(Factory):
         self._port = port
 
     def buildProtocol(self, addr: object) -> Visit:  # noqa: ARG002, N802  # Twisted's signature
-        """A visit for each connection."""
-        return Visit(self._ports, self._port)
+        """A visit for each connection; whatever it asks for, the page is the same."""
+        return Visit(self._page)
+
+    def _page(self, target: str) -> Reply:  # noqa: ARG002 -- see above
+        status, weight, text = self._ports.answer(self._port)
+        headers = ("X-Content-Type-Options: nosniff", f"X-Load-Balancing-Endpoint-Weight: {weight}")
+        return Reply(status, text, "application/json", headers)

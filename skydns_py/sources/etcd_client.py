@@ -259,6 +259,12 @@ class Stream:
                 yield _watch_request(key=self._since[0][0])
 
 
+def is_unchanged(key: str, revision: int) -> Any:
+    """What a transaction compares, so that it fails where the key has another mod revision (0: is there)."""
+    compare = etcdrpc.Compare
+    return compare(key=key.encode(), target=compare.MOD, result=compare.EQUAL, mod_revision=revision)
+
+
 def describe(error: Exception, url: str, settings: EtcdSettings) -> str:
     """One line for a person: which etcd cannot be followed, why, and where it is known, what to mend."""
     if isinstance(error, OSError):
