@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from skydns_py import settings as s
+from skydns_py import settings_text as texts
 from skydns_py.config_fields import (
     Field,
     Read,
@@ -87,15 +88,15 @@ def _networks(field: Field) -> tuple[tuple[s.IPNetwork, str], ...]:
     found: dict[s.IPNetwork, str] = {}
     for key, node, value in pairs(field):
         path = f"{field.path}[{json.dumps(key)}]"
-        network = parsed(s.parse_network)(Field(field.file, node, path))
+        network = parsed(texts.parse_network)(Field(field.file, node, path))
         if network in found:
             raise field.refusal("given twice", path, node)
-        found[network] = parsed(s.parse_namespace)(Field(field.file, value, path))
+        found[network] = parsed(texts.parse_namespace)(Field(field.file, value, path))
     return tuple(found.items())
 
 
 def _optional_host_port(text: str) -> s.HostPort | None:
-    return s.parse_host_port(text) if text else None
+    return texts.parse_host_port(text) if text else None
 
 
 def _prefix(text: str) -> str:
@@ -214,11 +215,11 @@ def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
     if flags.portal_net and not isinstance(settings.source, s.ManifestSource):
         settings = replace(settings, source=_portal_net_flag(settings.source, flags.portal_net))
     if flags.zone:
-        settings = replace(settings, zone=flag("--zone", s.parse_zone, flags.zone))
+        settings = replace(settings, zone=flag("--zone", texts.parse_zone, flags.zone))
         if clash := _overlap(settings):
             raise ConfigError(f"--zone: {clash}")
     if flags.listen:
-        listen = tuple(flag("--listen", s.parse_host_port, text) for text in flags.listen)
+        listen = tuple(flag("--listen", texts.parse_host_port, text) for text in flags.listen)
         settings = replace(settings, listen=tuple(dict.fromkeys(listen)))
     return settings
 
@@ -231,7 +232,7 @@ def _manifests_flag(settings: s.Settings, path: str) -> s.ManifestSource:
 
 def _etcd_flag(settings: s.Settings, urls: tuple[str, ...]) -> s.EtcdSource:
     """The flag's endpoints under whatever else the file says of etcd."""
-    endpoints = tuple(dict.fromkeys(flag("--etcd", s.parse_etcd_url, url) for url in urls))
+    endpoints = tuple(dict.fromkeys(flag("--etcd", texts.parse_etcd_url, url) for url in urls))
     base = settings.source if isinstance(settings.source, s.EtcdSource) else s.EtcdSource()
     etcd = replace(base, endpoints=endpoints)
     _check_etcd(etcd, lambda _, reason: ConfigError(f"--etcd: {reason}"))
@@ -239,7 +240,7 @@ def _etcd_flag(settings: s.Settings, urls: tuple[str, ...]) -> s.EtcdSource:
 
 
 def _portal_net_flag(source: s.EtcdSource | None, text: str) -> s.EtcdSource:
-    networks = flag("--portal-net", s.parse_portal_net, text)
+    networks = flag("--portal-net", texts.parse_portal_net, text)
     etcd = replace(source or s.EtcdSource(), portal_net=networks)
     _check_etcd(etcd, lambda _, reason: ConfigError(f"--portal-net: {reason}"))
     return etcd
@@ -254,11 +255,11 @@ def flag(name: str, parser: Callable[[str], T], text: str) -> T:
 
 
 _ALLOCATION: dict[str, Read] = {
-    "portal_net": parsed(s.parse_portal_net),
-    "node_ports": parsed(s.parse_node_ports),
+    "portal_net": parsed(texts.parse_portal_net),
+    "node_ports": parsed(texts.parse_node_ports),
 }
 _ETCD: dict[str, Read] = {
-    "endpoints": list_of(parsed(s.parse_etcd_url), may_be_empty=False),
+    "endpoints": list_of(parsed(texts.parse_etcd_url), may_be_empty=False),
     **dict.fromkeys(("registry_prefix", "skydns_prefix"), parsed(_prefix)),
     **dict.fromkeys(("ca", "cert", "key", "username", "password_file"), text_of),
     **_ALLOCATION,
@@ -270,22 +271,22 @@ _DATAPLANE: dict[str, Read] = {"kind": choice(s.Dataplane), "threads": number(1,
 _PORTAL: dict[str, Read] = {
     "backend": choice(s.PortalBackend),
     "iptables": choice(s.IptablesVariant),
-    "node_name": parsed(lambda text: s.parse_object_name(text) if text else ""),
-    "node_addresses": list_of(parsed(s.parse_some_network), may_be_empty=True),
-    "cluster_cidr": list_of(parsed(s.parse_network), may_be_empty=True),
+    "node_name": parsed(lambda text: texts.parse_object_name(text) if text else ""),
+    "node_addresses": list_of(parsed(texts.parse_some_network), may_be_empty=True),
+    "cluster_cidr": list_of(parsed(texts.parse_network), may_be_empty=True),
     **dict.fromkeys(("masquerade_all", "localhost_node_ports"), boolean),
-    "untracked": list_of(parsed(s.parse_ip), may_be_empty=True),
+    "untracked": list_of(parsed(texts.parse_ip), may_be_empty=True),
     "announce": text_of,
     "http": lambda field: replace(s.PortalSettings().http, **_section(field, _HTTP)),
 }
 _POOL: dict[str, Read] = {
-    "name": parsed(s.parse_object_name),
-    "addresses": list_of(parsed(s.parse_addresses), may_be_empty=False),
-    "namespaces": list_of(parsed(s.parse_namespace), may_be_empty=True),
+    "name": parsed(texts.parse_object_name),
+    "addresses": list_of(parsed(texts.parse_addresses), may_be_empty=False),
+    "namespaces": list_of(parsed(texts.parse_namespace), may_be_empty=True),
     "classes": list_of(text_of, may_be_empty=True),
 }
 _WEBHOOK: dict[str, Read] = {
-    "url": parsed(lambda text: s.parse_http_url(text) if text else ""),
+    "url": parsed(lambda text: texts.parse_http_url(text) if text else ""),
     "token_file": text_of,
     "ca": text_of,
     "timeout_seconds": number(1, 300),
@@ -295,19 +296,19 @@ _BALANCER: dict[str, Read] = {
     "pools": _pools,
     "provider": choice(s.BalancerProvider),
     "webhook": lambda field: s.WebhookSettings(**_section(field, _WEBHOOK)),
-    "interface": parsed(s.parse_interface),
+    "interface": parsed(texts.parse_interface),
     "prefix": parsed(_prefix),
     "lease_seconds": number(2, 60),
-    "node_name": parsed(lambda text: s.parse_object_name(text) if text else ""),
+    "node_name": parsed(lambda text: texts.parse_object_name(text) if text else ""),
     "http": lambda field: replace(s.BalancerSettings().http, **_section(field, _HTTP)),
 }
 _WAIT: dict[str, Read] = {"socket": text_of, "seconds": number(1, 60)}
 _TCP: dict[str, Read] = {"max_connections": number(1, 1_000_000), "idle_seconds": number(1, 3600)}
 _TOP: dict[str, Read] = {
-    "zone": parsed(s.parse_zone),
-    "listen": list_of(parsed(s.parse_host_port), may_be_empty=False),
+    "zone": parsed(texts.parse_zone),
+    "listen": list_of(parsed(texts.parse_host_port), may_be_empty=False),
     "ttl": number(0, 3600),
-    "reverse_zones": list_of(parsed(s.parse_reverse_zone), may_be_empty=True),
+    "reverse_zones": list_of(parsed(texts.parse_reverse_zone), may_be_empty=True),
     "pods": choice(s.PodRecords),
     "legacy_names": boolean,
     "edns_size": number(512, 4096),

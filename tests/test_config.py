@@ -27,8 +27,8 @@ from skydns_py.settings import (
     Settings,
     TcpSettings,
     WaitSettings,
-    parse_host_port,
 )
+from skydns_py.settings_text import parse_host_port
 
 WHOLE = """\
 zone: Example.Org.

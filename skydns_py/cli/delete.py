@@ -10,7 +10,7 @@ from skydns_py.cli.store import Change, Store, Stored
 from skydns_py.cluster import registry
 from skydns_py.cluster.objects import Ref
 from skydns_py.errors import ConfigError, SkydnsError, StoreError
-from skydns_py.settings import parse_namespace, parse_object_name
+from skydns_py.settings_text import parse_namespace, parse_object_name
 
 
 def add(commands: Commands) -> None:

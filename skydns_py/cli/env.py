@@ -15,7 +15,8 @@ from skydns_py import config
 from skydns_py.cli import Commands, env_diff, env_source
 from skydns_py.errors import ConfigError
 from skydns_py.pods.environment import candidates, chosen
-from skydns_py.settings import EtcdSource, ManifestSource, parse_namespace
+from skydns_py.settings import EtcdSource, ManifestSource
+from skydns_py.settings_text import parse_namespace
 
 NEWEST = 2**63 - 1
 """The highest number etcd can give a revision."""

@@ -16,7 +16,7 @@ from skydns_py.cli.store import Store, Stored
 from skydns_py.cluster import decode_v1beta1, registry
 from skydns_py.cluster.objects import ClusterObject, Kind, Ref
 from skydns_py.errors import ConfigError, DecodeError, SkydnsError
-from skydns_py.settings import parse_namespace, parse_object_name
+from skydns_py.settings_text import parse_namespace, parse_object_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from skydns_py import config
 from skydns_py.cli import Commands
 from skydns_py.errors import ConfigError
-from skydns_py.settings import ManifestSource, PortalBackend, Settings, parse_object_name
+from skydns_py.settings import ManifestSource, PortalBackend, Settings
+from skydns_py.settings_text import parse_object_name
 
 _CAP_NET_ADMIN = 12
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from skydns_py import config
 from skydns_py.cli import Commands
 from skydns_py.errors import ConfigError
-from skydns_py.settings import HostPort, parse_domain, parse_ip, parse_namespace
+from skydns_py.settings import HostPort
+from skydns_py.settings_text import parse_domain, parse_ip, parse_namespace
 
 MAX_NAMESERVERS = 3
 """resolv.conf(5): MAXNS; glibc and musl ignore the rest."""

@@ -13,7 +13,8 @@ from skydns_py.cli.allocate import Allocator
 from skydns_py.cli.apply import apply_one
 from skydns_py.cli.documents import read
 from skydns_py.cli.etcd_store import EtcdStore
-from skydns_py.settings import EtcdSource, parse_portal_net
+from skydns_py.settings import EtcdSource
+from skydns_py.settings_text import parse_portal_net
 from tests.cli.allocating import assert_exact, document, join, reserved, specs
 from tests.cli.conftest import NET, Apply, Registry, Run
 

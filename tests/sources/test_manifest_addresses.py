@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from skydns_py.cluster.objects import Kind, Ref, Removal, Service, Upsert
-from skydns_py.settings import ManifestSource, parse_portal_net
+from skydns_py.settings import ManifestSource
+from skydns_py.settings_text import parse_portal_net
 from skydns_py.sources import manifest_addresses
 from skydns_py.sources.manifests import Look, Shelf
 
