@@ -54,7 +54,9 @@ class Balancer:
         self._connect(found.source, reactor)
         self._wire(reactor, found.source.registry_prefix)
         pages = {"health": self._health_page, "ready": self._ready_page, "metrics": self._metrics_page}
-        self._pages = listen(found.balancer.http, given.BalancerSettings().http, pages, reactor)
+        self._pages = listen(
+            found.balancer.http, given.BalancerSettings().http, pages, reactor, "balancer.http"
+        )
 
     def start(self) -> None:
         """Take part."""

@@ -15,16 +15,16 @@ from twisted.internet.defer import Deferred
 from skydns_py import settings as given
 from skydns_py.app import make_source, start_logging
 from skydns_py.cluster.objects import Kind
+from skydns_py.errors import SkydnsError
 from skydns_py.ops.listening import listen
 from skydns_py.ops.memory import after_first_list, before_first_list
 from skydns_py.ops.portal_metrics import portal_page
 from skydns_py.portal.announce import Announcer, announce_at
 from skydns_py.portal.backend import Command
-from skydns_py.portal.choose import Chosen, choose, every_backend, own_addresses
+from skydns_py.portal.choose import Chosen, choose, claim, every_backend, own_addresses, remove
 from skydns_py.portal.flows import flush
 from skydns_py.portal.health import HealthPorts
 from skydns_py.portal.plan.model import Host
-from skydns_py.portal.process import read_now, run_now
 from skydns_py.portal.process import run as run_command
 from skydns_py.portal.runner import Programmed, Runner
 from skydns_py.portal.stale import Fronts
@@ -87,6 +87,8 @@ class Programmer:
     def __init__(self, found: given.Settings, reactor: Any, *, once: bool, dry_run: bool) -> None:
         self._reactor = reactor
         self._once = once or dry_run
+        self._claim = None if dry_run else claim()
+        self._dry_run = dry_run
         self._host = make_host(found.portal)
         self.chosen: Chosen = choose(found.portal, self._host)
         backend = self.chosen.backend
@@ -105,7 +107,7 @@ class Programmer:
 
     def start(self) -> None:
         """Follow the source."""
-        log.info("programming with %s; this node is %s", self.chosen.why, self._host.node)
+        log.info("programming with %s; this node is %s", self.chosen.kind, self._host.node)
         self._source.start()
 
     def stop(self) -> None:
@@ -131,8 +133,20 @@ class Programmer:
                 *(count, syncs.last_seconds, since),
             )
             self._reactor.callLater(0, after_first_list)
+        if syncs.done == 1 and not self._dry_run:
+            self._remove_others()
         if self._once:
             self._reactor.callLater(0, self._reactor.stop)
+
+    def _remove_others(self) -> None:
+        """What another backend left would go on translating: take it away, now that ours is there."""
+        for kind, backend in every_backend(self._host):
+            if kind != self.chosen.kind:
+                try:
+                    if remove(backend):
+                        log.warning("removed what skydns portal had programmed with %s", kind)
+                except SkydnsError as error:
+                    log.warning("cannot remove what was programmed with %s: %s", kind, error)
 
     def _failed(self) -> None:
         self._health.healthy = False
@@ -142,7 +156,7 @@ class Programmer:
 
     def _listen(self, http: given.HttpSettings) -> list[Any]:
         pages = {"health": self._health_page, "ready": self._ready_page, "metrics": self._metrics_page}
-        return listen(http, given.PortalSettings().http, pages, self._reactor)
+        return listen(http, given.PortalSettings().http, pages, self._reactor, "portal.http")
 
     def _health_page(self) -> tuple[int, str]:
         return 200, "OK\n"
@@ -183,7 +197,6 @@ def run(found: given.Settings, *, once: bool, dry_run: bool) -> int:
 
 def clean_up(found: given.Settings) -> int:
     """Remove everything of ours from the kernel, whichever backend put it there; returns the exit code."""
-    for backend in every_backend(found.portal, make_host(found.portal)):
-        for command in backend.cleanup([read_now(each) for each in backend.inventory()]):
-            run_now(command)
+    for _, backend in every_backend(make_host(found.portal)):
+        remove(backend)
     return 0

@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--backend", choices=[each.value for each in PortalBackend], help="(auto)")
     parser.add_argument("--node-name", metavar="NAME", default="", help="this node (the host's own name)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--once", action="store_true", help="programme once and exit, for init containers")
+    what.add_argument("--once", action="store_true", help="wait for the source, programme once and exit")
     what.add_argument("--dry-run", action="store_true", help="print what would be run, and change nothing")
     what.add_argument("--cleanup", action="store_true", help="remove everything of ours from the kernel")
     parser.set_defaults(run=run)

@@ -12,10 +12,13 @@ from skydns_py.settings import HostPort, HttpSettings
 log = logging.getLogger("skydns")
 
 
-def listen(http: HttpSettings, default: HttpSettings, pages: dict[str, Answer], reactor: Any) -> list[Any]:
-    """The listening ports of ``pages`` (keys as in ``HttpSettings``), those on one address together.
+def listen(
+    http: HttpSettings, default: HttpSettings, pages: dict[str, Answer], reactor: Any, key: str = "http"
+) -> list[Any]:
+    """The listening ports of ``pages``, by their names in ``HttpSettings``; those on one address together.
 
-    A default address that is taken is done without; one that was asked for raises ConfigError.
+    ``key`` is where these settings stand.  A default address that is taken is done without; one that was
+    asked for raises ConfigError.
     """
     places: dict[HostPort, dict[str, Answer]] = {}
     for name, answer in pages.items():
@@ -28,6 +31,6 @@ def listen(http: HttpSettings, default: HttpSettings, pages: dict[str, Answer], 
         except CannotListenError as error:
             names = ", ".join(f"/{name}" for name in there)
             if place not in (default.health, default.ready, default.metrics):
-                raise ConfigError(f"cannot serve {names} on {place}: {error.socketError}") from None
-            log.warning("not serving %s: %s is taken; set http.%s", names, place, next(iter(there)))
+                raise ConfigError(f"{key}: cannot serve {names} on {place}: {error.socketError}") from None
+            log.warning("not serving %s: %s is taken; set %s.%s", names, place, key, next(iter(there)))
     return listening

@@ -5,8 +5,8 @@ commas between; without addresses the Service has no portal any more.  Whoever c
 first; then comes a line with a single dot, then what changes.
 """
 
-import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -89,8 +89,13 @@ def announce_at(path: str, announcer: Announcer, reactor: Any) -> Any:
 
     Raises ConfigError where that cannot be.
     """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    try:
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ConfigError(f"portal.announce: {path}: {error.strerror}") from None
     try:
         return reactor.listenUNIX(path, announcer, mode=0o600)
     except (CannotListenError, OSError) as error:

@@ -7,7 +7,7 @@ is flat in the number of Services and a change there is a few map elements; else
 import logging
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from skydns_py.cluster.objects import Address
@@ -21,7 +21,7 @@ from skydns_py.portal.netlink import Netlink, attributes, messages
 from skydns_py.portal.nftables.backend import NftablesBackend
 from skydns_py.portal.nftables.layout import TABLE
 from skydns_py.portal.plan.model import Host, Portal, Target
-from skydns_py.portal.process import run_now
+from skydns_py.portal.process import read_now, run_now, which
 from skydns_py.settings import IptablesVariant, PortalBackend, PortalSettings
 
 log = logging.getLogger("skydns")
@@ -32,11 +32,11 @@ _IPTABLES = [(family, table) for family in ("ip", "ip6") for table in ("raw", "f
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The backend, what guards its rules, and one line of what it is and why."""
+    """The backend, what guards its rules, and what it is: ``nftables``, ``iptables-nft`` or ``-legacy``."""
 
     backend: Backend
     guard: Guard
-    why: str
+    kind: str
 
 
 def choose(portal: PortalSettings, host: Host) -> Chosen:
@@ -44,25 +44,56 @@ def choose(portal: PortalSettings, host: Host) -> Chosen:
     if portal.backend is not PortalBackend.IPTABLES:
         refusal = _nftables_refusal(host)
         if not refusal:
-            return Chosen(NftablesBackend(host), NfTablesGuard(_nftables(), lambda _: True), "nftables")
+            return _nft(portal, host)
         if portal.backend is PortalBackend.NFTABLES:
             raise ConfigError(f"portal.backend: nftables cannot be used here: {refusal}")
         log.info("nftables cannot be used here: %s", refusal)
     return _iptables(portal.iptables, host)
 
 
-def every_backend(portal: PortalSettings, host: Host) -> Iterable[Backend]:
-    """All that may have programmed this host, for cleaning up."""
-    yield NftablesBackend(host)
-    variants = [portal.iptables] if portal.iptables is not IptablesVariant.AUTO else _VARIANTS
-    for variant in variants:
-        try:
-            yield IptablesBackend(host, probe.detect(variant))
-        except SkydnsError as error:
-            log.debug("%s", error)
+def _nft(portal: PortalSettings, host: Host) -> Chosen:
+    if portal.localhost_node_ports:
+        complaint = "portal.localhost_node_ports: nftables has none; set portal.backend to iptables"
+        if portal.backend is PortalBackend.NFTABLES:
+            raise ConfigError(complaint)
+        log.warning("%s", complaint)
+    return Chosen(NftablesBackend(host), NfTablesGuard(_nftables(), lambda _: True), NftablesBackend.name)
 
 
-_VARIANTS = [IptablesVariant.NFT, IptablesVariant.LEGACY]
+def every_backend(host: Host) -> Iterator[tuple[str, Backend]]:
+    """All that may have programmed this host, with their kinds, as far as their tools are there."""
+    if which("nft"):
+        yield NftablesBackend.name, NftablesBackend(host)
+    for variant in ("nft", "legacy"):
+        save4, restore4, save6, restore6 = (
+            f"ip{six}tables-{variant}-{verb}" for six in ("", "6") for verb in ("save", "restore")
+        )
+        if which(save4) and which(save6):
+            tools = Tools(restore4=restore4, save4=save4, restore6=restore6, save6=save6)
+            yield f"iptables-{variant}", IptablesBackend(host, tools)
+
+
+def remove(backend: Backend) -> bool:
+    """Take everything of this backend's out of the kernel; whether there was anything."""
+    commands = backend.cleanup([read_now(each) for each in backend.inventory()])
+    for command in commands:
+        run_now(command)
+    return bool(commands)
+
+
+def claim() -> socket.socket:
+    """Be the one programmer of this network namespace, until the socket closes; ConfigError where one is.
+
+    Two would write over each other for ever.  The name of an abstract socket belongs to the namespace, and
+    goes with the process (unix(7)).
+    """
+    claimed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        claimed.bind("\0skydns-portal")
+    except OSError:
+        claimed.close()
+        raise ConfigError("another skydns portal programs this network namespace; stop it first") from None
+    return claimed
 
 
 def _nftables() -> list[tuple[str, str]]:
@@ -96,7 +127,7 @@ def _iptables(variant: IptablesVariant, host: Host) -> Chosen:
     guard: Guard = (LegacyGuard if legacy else NfTablesGuard)(
         _tables(tools), lambda name: name.startswith(PREFIX)
     )
-    return Chosen(backend, guard, f"iptables ({'legacy' if legacy else 'nft'} variant)")
+    return Chosen(backend, guard, f"iptables-{'legacy' if legacy else 'nft'}")
 
 
 def _tables(tools: Tools) -> list[tuple[str, str]]:

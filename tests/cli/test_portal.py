@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from skydns_py.portal.choose import claim
 from tests import needs
 from tests.cli.conftest import Run
 from tests.portal import spaces
@@ -100,3 +101,29 @@ class TestChoice:
             1,
             "skydns: iptables-restore not found: install iptables, or set portal.backend to nftables",
         )
+
+    def test_localhost_node_ports_that_nftables_has_not_are_refused(self, space: str, tmp_path: Path) -> None:
+        config = tmp_path / "s.yaml"
+        config.write_text("portal: {localhost_node_ports: true}\n")
+        done = programmed(space, "-c", str(config), "--backend", "nftables")
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert "portal.localhost_node_ports: nftables has none" in done.stderr
+
+    def test_a_second_programmer_in_one_namespace_is_refused(self, space: str) -> None:
+        with spaces.inside(space):
+            held = claim()
+        done = programmed(space)
+        held.close()
+        assert (done.returncode, done.stderr) == (
+            2,
+            "skydns: another skydns portal programs this network namespace; stop it first\n",
+        )
+
+    def test_what_another_backend_left_is_removed_once_the_new_one_is_in_place(self, space: str) -> None:
+        assert programmed(space, "--backend", "nftables").returncode == 0
+        done = programmed(space, "--backend", "iptables")
+        assert "removed what skydns portal had programmed with nftables" in done.stderr
+        assert "skydns" not in spaces.run("nft", "list", "tables", space=space)
+        done = programmed(space, "--backend", "nftables")
+        assert "removed what skydns portal had programmed with iptables-" in done.stderr
+        assert "SKYDNS" not in spaces.run("iptables-save", space=space)

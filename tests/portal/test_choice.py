@@ -197,3 +197,34 @@ def test_a_range_that_covers_the_family_is_no_limit() -> None:
 
 def test_ranges_of_the_other_family_alone_let_nobody_in() -> None:
     assert ranged("2001:db8::/32").source_ranges == (ip_network("0.0.0.0/32"),)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "224.0.0.5", "255.255.255.255", "169.254.1.1"])
+def test_an_address_that_is_nobodys_alone_is_no_front(address: str) -> None:
+    exposure = Exposure(all_packed(f"{address} 192.0.2.2"), all_packed(address))
+    (portal,) = portals(view(make(portals=f"{address} 10.0.0.1", ports=":80", exposure=exposure)), HOST)
+    assert (portal.inside, portal.public, portal.balancer) == (
+        all_packed("10.0.0.1"),
+        all_packed("192.0.2.2"),
+        (),
+    )
+
+
+@pytest.mark.parametrize("address", ["::", "::1", "ff02::1", "fe80::1"])
+def test_the_same_of_ipv6(address: str) -> None:
+    (portal,) = portals(view(make(portals=f"{address} fd00::1", ports=":80")), HOST)
+    assert portal.inside == all_packed("fd00::1")
+
+
+def test_a_portal_ip_that_is_the_nodes_own_is_left_to_the_node_unless_dns_there_is_untracked() -> None:
+    service = view(make(portals="192.0.2.7 10.0.0.1", ports=":80"))
+    own = Host(own=all_packed("192.0.2.7"))
+    assert portals(service, own)[0].inside == all_packed("10.0.0.1")
+    untracked = replace(own, untracked=all_packed("192.0.2.7"))
+    assert portals(service, untracked)[0].inside == all_packed("192.0.2.7 10.0.0.1")
+
+
+def test_a_public_address_may_be_the_nodes_own() -> None:
+    own = Host(own=all_packed("192.0.2.7"))
+    service = make(portals="10.0.0.1", ports=":80", exposure=Exposure(all_packed("192.0.2.7")))
+    assert portals(view(service), own)[0].public == all_packed("192.0.2.7")

@@ -1,5 +1,6 @@
 """``skydns serve`` waits for what ``skydns portal`` says is in the kernel: both ends of the real socket."""
 
+import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -112,7 +113,8 @@ def test_without_a_programmer_names_wait_no_longer_than_was_set(
 
 def test_a_socket_that_a_killed_programmer_left_is_replaced(tmp_path: Path) -> None:
     first = Programmer(tmp_path / "portal.sock")
-    first.path.touch()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(first.path))
     first.listen()
     first.close()
 
@@ -121,3 +123,11 @@ def test_a_path_where_nothing_can_listen_is_refused_in_one_line(tmp_path: Path) 
     missing = Programmer(tmp_path / "nowhere" / "portal.sock")
     with pytest.raises(ConfigError, match=r"portal\.announce: cannot listen at"):
         missing.listen()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    file = Programmer(tmp_path / "precious")
+    file.path.write_text("hello")
+    with pytest.raises(ConfigError, match=r"portal\.announce: cannot listen at"):
+        file.listen()
+    assert file.path.read_text() == "hello"

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from skydns_py.cluster.objects import Address
 from skydns_py.cluster.state import ServiceView
 from skydns_py.portal.plan.model import Host, Portal, ServiceKey
-from skydns_py.portal.plan.portals import portals
+from skydns_py.portal.plan.portals import passed_over, portals
 
 log = logging.getLogger("skydns")
 
@@ -37,7 +37,10 @@ class Plan:
         self, key: ServiceKey, before: ServiceView | None
     ) -> Iterator[tuple[ServiceKey, tuple[Portal, ...]]]:
         """The Service was ``before``: its portals now, and those of those that gain or lose a front."""
-        found = portals(self._view(key), self._host)
+        view = self._view(key)
+        found = portals(view, self._host)
+        for address in passed_over(view, self._host):
+            log.warning("%s/%s gets no portal at %s: it is the node's or nobody's", *key, ip_address(address))
         was = dict(_claims(portals(before, self._host))) if before is not None else {}
         now = dict(_claims(found))
         rivals: dict[ServiceKey, None] = {}

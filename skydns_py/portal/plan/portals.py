@@ -12,6 +12,32 @@ from skydns_py.portal.plan.model import Host, Network, Portal
 _OCTETS = {4: 4, 6: 16}
 
 
+def unusable(address: Address) -> bool:
+    """Whether an address means this host, a link, many hosts or none: no Service has such a one.
+
+    Unspecified, loopback, link-local, multicast and reserved addresses (RFC 6890), which would take over what
+    the node itself is reached by.
+    """
+    if len(address) == 4:
+        return address[0] in (0, 127) or address[0] >= 224 or address[:2] == b"\xa9\xfe"
+    return not any(address[:15]) or address[0] == 0xFF or (address[0] == 0xFE and address[1] & 0xC0 == 0x80)
+
+
+def passed_over(view: ServiceView | None, host: Host) -> tuple[Address, ...]:
+    """The Service's addresses that get no portal: unusable ones, and a portal IP that is the node's own."""
+    if view is None:
+        return ()
+    service, exposure = view.service, view.service.exposure
+    every = (*service.addresses, *exposure.addresses, *exposure.balancer_addresses)
+    own = [each for each in service.addresses if _is_taken(each, host)]
+    return tuple(dict.fromkeys((*filter(unusable, every), *own)))
+
+
+def _is_taken(address: Address, host: Host) -> bool:
+    """Whether the node itself is reached there; not so where that is for a portal's DNS."""
+    return address in host.own and address not in host.untracked
+
+
 def portals(view: ServiceView | None, host: Host) -> tuple[Portal, ...]:
     """A portal for each port and address family; none for a Service that is headless, an alias, or gone.
 
@@ -44,7 +70,7 @@ def _families(view: ServiceView) -> list[int]:
 def _portal(view: ServiceView, port: ServicePort, family: int, host: Host) -> Portal:
     service, exposure = view.service, view.service.exposure
     found = candidates(view, port, family)
-    inside = _of(family, service.addresses)
+    inside = tuple(each for each in _of(family, service.addresses) if not _is_taken(each, host))
     balancer = tuple(each for each in _of(family, exposure.balancer_addresses) if each not in inside)
     public = tuple(each for each in _of(family, exposure.addresses) if each not in (*inside, *balancer))
     policies = exposure.internal_local or exposure.external_local
@@ -72,7 +98,7 @@ def _portal(view: ServiceView, port: ServicePort, family: int, host: Host) -> Po
 
 
 def _of(family: int, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    return tuple(each for each in addresses if len(each) == _OCTETS[family])
+    return tuple(each for each in addresses if len(each) == _OCTETS[family] and not unusable(each))
 
 
 @lru_cache(1024)
