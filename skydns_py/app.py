@@ -5,6 +5,7 @@ Follow one query: ``udp.Port`` → ``PureTable.answer``, or ``Handler`` → ``Re
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from skydns_py import settings as given
@@ -124,6 +125,13 @@ def start_logging(level: given.LogLevel) -> None:
     logging.basicConfig(stream=sys.stderr, level=getattr(logging, level.name), format=how)
 
 
+def run_until_stopped(reactor: Any, start: Callable[[], object], stop: Callable[[], object]) -> None:
+    """Run the reactor until SIGTERM or SIGINT: ``start`` at its beginning, ``stop`` before its end."""
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    reactor.run()
+
+
 def choose_plane(kind: given.Dataplane) -> tuple[Plane, str]:
     """The data plane to serve from, and one line of which and why; ConfigError where it cannot be had."""
     there, why = native.available() if kind is not given.Dataplane.PURE else (False, "as configured")
@@ -156,8 +164,5 @@ def run(found: given.Settings) -> int:
     start_logging(found.log_level)
     before_first_list()
     server = Server(found, reactor)
-    running: Any = reactor
-    running.callWhenRunning(server.start)
-    running.addSystemEventTrigger("before", "shutdown", server.stop)
-    running.run()
+    run_until_stopped(reactor, server.start, server.stop)
     return 0

@@ -3,7 +3,6 @@
 SIGTERM withdraws what this node announces, and ends its lease, so that another node takes over at once.
 """
 
-import gc
 import logging
 import os
 from ipaddress import ip_address
@@ -12,7 +11,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 
 from skydns_py import settings as given
-from skydns_py.app import make_source, start_logging
+from skydns_py.app import make_source, run_until_stopped, start_logging
 from skydns_py.balancer.announcer import Announcer
 from skydns_py.balancer.choose import Pools
 from skydns_py.balancer.controller import Controller
@@ -29,6 +28,7 @@ from skydns_py.balancer_feed import BalancerFeed
 from skydns_py.cluster.objects import Kind, Node
 from skydns_py.ops.balancer_metrics import balancer_page
 from skydns_py.ops.listening import listen
+from skydns_py.ops.memory import after_first_list, before_first_list
 
 log = logging.getLogger("skydns")
 
@@ -151,8 +151,7 @@ class Balancer:
     def _complete(self) -> None:
         self.announcer.review_all()
         self.controller.review_all()
-        gc.collect()
-        gc.freeze()
+        after_first_list()
         log.info("ready: %d services ask for a load balancer", len(self.feed.wanting))
 
     def _health_page(self) -> tuple[int, str]:
@@ -176,10 +175,7 @@ def run(found: given.Settings) -> int:
     from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
 
     start_logging(found.log_level)
-    gc.set_threshold(50_000, 20, 100)  # the first list makes a million objects that all stay
+    before_first_list()
     balancer = Balancer(found, reactor)
-    running: Any = reactor
-    running.callWhenRunning(balancer.start)
-    running.addSystemEventTrigger("before", "shutdown", balancer.stop)
-    running.run()
+    run_until_stopped(reactor, balancer.start, balancer.stop)
     return 0

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from skydns_py import settings as given
-from skydns_py.app import make_source, start_logging
+from skydns_py.app import make_source, run_until_stopped, start_logging
 from skydns_py.cluster.objects import Kind
 from skydns_py.errors import SkydnsError
 from skydns_py.ops.listening import listen
@@ -188,10 +188,7 @@ def run(found: given.Settings, *, once: bool, dry_run: bool) -> int:
     start_logging(found.log_level)
     before_first_list()
     programmer = Programmer(found, reactor, once=once, dry_run=dry_run)
-    running: Any = reactor
-    running.callWhenRunning(programmer.start)
-    running.addSystemEventTrigger("before", "shutdown", programmer.stop)
-    running.run()
+    run_until_stopped(reactor, programmer.start, programmer.stop)
     return programmer.exit_code
 
 

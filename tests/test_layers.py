@@ -31,6 +31,7 @@ PLACES = (
     ("config", "bottom", 0),
     ("config_fields", "bottom", 0),
     ("settings", "bottom", 0),
+    ("checks", "bottom", 0),
     ("settings_text", "bottom", 0),
     ("cluster", "cluster", 1),
     ("zone", "zone", 2),

@@ -1,17 +1,13 @@
 """``skydns balancer``: external load balancers, in the foreground; one runs on each node."""
 
 import argparse
-import re
 from dataclasses import replace
-from pathlib import Path
 
-from skydns_py import config
+from skydns_py import checks, config
 from skydns_py.cli import Commands
 from skydns_py.errors import ConfigError
 from skydns_py.settings import BalancerProvider, EtcdSource, Settings
 from skydns_py.settings_text import parse_interface, parse_object_name
-
-_CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13
 
 
 def add(commands: Commands) -> None:
@@ -52,17 +48,12 @@ def settings(arguments: argparse.Namespace) -> Settings:
 def run(arguments: argparse.Namespace) -> int:
     """Take part until stopped."""
     found = settings(arguments)
-    if found.balancer.provider is BalancerProvider.LAYER2 and not _may_announce():
+    if found.balancer.provider is BalancerProvider.LAYER2 and not checks.may(
+        checks.CAP_NET_ADMIN, checks.CAP_NET_RAW
+    ):
         raise ConfigError(
             "skydns balancer announces addresses: run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW"
         )
     from skydns_py import balancer_app  # noqa: PLC0415  # Twisted is for the servers, not for every command
 
     return balancer_app.run(found)
-
-
-def _may_announce() -> bool:
-    """Whether this process has what it takes (capabilities(7))."""
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    has = int(found[1], 16) if found else 0
-    return all(has >> each & 1 for each in (_CAP_NET_ADMIN, _CAP_NET_RAW))

@@ -1,17 +1,13 @@
 """``skydns portal``: keeps the kernel's rules to what the cluster says, in the foreground."""
 
 import argparse
-import re
 from dataclasses import replace
-from pathlib import Path
 
-from skydns_py import config
+from skydns_py import checks, config
 from skydns_py.cli import Commands
 from skydns_py.errors import ConfigError
-from skydns_py.settings import ManifestSource, PortalBackend, Settings
+from skydns_py.settings import PortalBackend, Settings
 from skydns_py.settings_text import parse_object_name
-
-_CAP_NET_ADMIN = 12
 
 
 def add(commands: Commands) -> None:
@@ -42,9 +38,8 @@ def add(commands: Commands) -> None:
 def settings(arguments: argparse.Namespace) -> Settings:
     """What the programmer runs with; ConfigError where file and flags give nothing to follow."""
     flags = config.Flags(manifests=arguments.manifests, etcd=tuple(arguments.etcd))
-    found = config.load(arguments.config, flags, need_source=not arguments.cleanup)
-    if isinstance(found.source, ManifestSource) and not Path(found.source.path).exists():
-        raise ConfigError(f"{found.source.path}: no such file or folder to take manifests from")
+    loaded = config.load(arguments.config, flags, need_source=not arguments.cleanup)
+    found = checks.with_manifests(loaded)
     portal = found.portal
     if arguments.backend:
         portal = replace(portal, backend=PortalBackend(arguments.backend))
@@ -56,16 +51,10 @@ def settings(arguments: argparse.Namespace) -> Settings:
 def run(arguments: argparse.Namespace) -> int:
     """Programme until stopped, or as the flags say."""
     found = settings(arguments)
-    if not (_may_programme() or arguments.dry_run):
+    if not (checks.may(checks.CAP_NET_ADMIN) or arguments.dry_run):
         raise ConfigError("skydns portal changes the kernel's rules: run it as root, or with CAP_NET_ADMIN")
     from skydns_py import portal_app  # noqa: PLC0415  # Twisted is for the servers, not for every command
 
     if arguments.cleanup:
         return portal_app.clean_up(found)
     return portal_app.run(found, once=arguments.once, dry_run=arguments.dry_run)
-
-
-def _may_programme() -> bool:
-    """Whether this process has CAP_NET_ADMIN (capabilities(7))."""
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return bool(found and int(found[1], 16) >> _CAP_NET_ADMIN & 1)

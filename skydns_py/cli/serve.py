@@ -1,12 +1,10 @@
 """``skydns serve``: the DNS server, in the foreground."""
 
 import argparse
-from pathlib import Path
 
-from skydns_py import config
+from skydns_py import checks, config
 from skydns_py.cli import Commands
-from skydns_py.errors import ConfigError
-from skydns_py.settings import ManifestSource, Settings
+from skydns_py.settings import Settings
 
 
 def add(commands: Commands) -> None:
@@ -38,10 +36,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
         zone=arguments.zone,
         listen=tuple(arguments.listen),
     )
-    found = config.load(arguments.config, flags)
-    if isinstance(found.source, ManifestSource) and not Path(found.source.path).exists():
-        raise ConfigError(f"{found.source.path}: no such file or folder to take manifests from")
-    return found
+    return checks.with_manifests(config.load(arguments.config, flags))
 
 
 def run(arguments: argparse.Namespace) -> int:

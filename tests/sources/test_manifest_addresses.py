@@ -134,7 +134,10 @@ def test_every_follower_gives_the_same_whenever_it_began_and_after_a_restart(fol
     late.look()
     assert late.services == early.services
     script = (
-        "import sys; from skydns_py.settings import *; from skydns_py.sources.manifests import Shelf\n"
+        "import sys\n"
+        "from skydns_py.settings import ManifestSource\n"
+        "from skydns_py.settings_text import parse_portal_net\n"
+        "from skydns_py.sources.manifests import Shelf\n"
         "s = Shelf(ManifestSource(sys.argv[1], parse_portal_net('10.0.0.0/26')))\n"
         "print(sorted((e.obj.name, e.obj.addresses[0].hex()) for e in s.look().events))"
     )
