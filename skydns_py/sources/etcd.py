@@ -1,7 +1,7 @@
 """Objects from etcd: Kubernetes' registry and SkyDNS messages, listed and then watched.
 
 1. One daemon thread of ours blocks on etcd and drives ``listwatch``; the sink is called on the reactor's
-   thread only.  Between them stands ``_Handover``, which keeps the order, is bounded (the thread waits
+   thread only.  Between them stands ``handover``, which keeps the order, is bounded (the thread waits
    when the reactor is behind) and gives the reactor a turn after each chunk.
 2. Values are decoded in the thread, so the reactor only applies what is ready.
 3. What the machine has counted as known must reach the sink: nothing between the two may fail.  A bad
@@ -15,13 +15,11 @@
 import logging
 import random
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Protocol
 
 from skydns_py.cluster import decode_skydns, registry
-from skydns_py.cluster.objects import ClusterObject, Event, Kind, Ref, Removal, Upsert
+from skydns_py.cluster.objects import ClusterObject, Kind, Ref, Removal, Upsert
 from skydns_py.errors import DecodeError, StoreError
 from skydns_py.sources import Sink
 from skydns_py.sources.etcd_client import (
@@ -34,37 +32,19 @@ from skydns_py.sources.etcd_client import (
     Timing,
     describe,
 )
+from skydns_py.sources.handover import Handover, Item, Reactor
 from skydns_py.sources.listwatch import Change, ListPage, ListWatch, OpenWatch, Put, Wait
 
 __all__ = ["EtcdSettings", "EtcdSource", "Timing"]
 
 log = logging.getLogger("skydns")
 
-WAITING = 5000
-"""Events that may wait for the reactor, some 5 MB, before the thread stops reading from etcd."""
-CHUNK_SECONDS = 0.01
-"""What the reactor gives the sink at a time; a chunk is made smaller or larger to fit."""
-SMALLEST_CHUNK, LARGEST_CHUNK = 10, 500
 LEASES = 65_536
 """Leases whose time is remembered, some 10 MB; whoever may write to etcd can fill it, and no more."""
 REASONS = 32
 """Different reasons told during one loss, so that a text that always differs does not fill the log."""
 
-Item = Event | Callable[[], None]
 _PAGE = 500
-
-
-class Reactor(Protocol):
-    """What is used of Twisted's reactor."""
-
-    def callFromThread(self, function: Callable[[], object]) -> object:  # noqa: N802 -- Twisted's name
-        """Run it soon on the reactor's thread; the one method that other threads may call."""
-
-    def callLater(self, seconds: float, function: Callable[[], object]) -> object:  # noqa: N802 -- Twisted's
-        """Run it after so many seconds."""
-
-    def seconds(self) -> float:
-        """A clock that only goes forward."""
 
 
 class EtcdSource:
@@ -82,7 +62,7 @@ class EtcdSource:
         self._settings = settings
         self._sink = sink
         self._timing = timing or Timing()
-        self._handover = _Handover(sink, reactor)
+        self._handover = Handover(sink, reactor)
         self._prefixes = _prefixes(settings, frozenset(Kind if kinds is None else kinds))
         self._machine = ListWatch(self._prefixes, random.random, _PAGE)
         self._leases: dict[int, int] = {}
@@ -244,78 +224,6 @@ class EtcdSource:
             return registry.parse_key(key, self._settings.registry_prefix)
         path = decode_skydns.parse_path(key, skydns)
         return Ref(Kind.RECORD, "", path) if path is not None else None
-
-
-class _Handover:
-    """Carries events, and calls of the sink's other methods, from one thread to the reactor, in order."""
-
-    def __init__(self, sink: Sink, reactor: Reactor) -> None:
-        self._sink = sink
-        self._reactor = reactor
-        self._items: deque[Item] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._scheduled = False
-        self._chunk = SMALLEST_CHUNK
-
-    def send(self, items: Iterable[Item]) -> None:
-        """Called by the thread; waits while the reactor is behind."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < WAITING)
-            self._items.extend(items)
-            if self._closed or self._scheduled or not self._items:
-                return
-            self._scheduled = True
-        self._reactor.callFromThread(self._deliver)
-
-    def close(self) -> None:
-        """Called on the reactor's thread: nothing is delivered from now on."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _deliver(self) -> None:
-        events, call = self._take()
-        started = self._reactor.seconds()
-        try:
-            self._tell(events, call)
-        except Exception:
-            log.exception("the sink failed")
-        self._fit(len(events), self._reactor.seconds() - started)
-        with self._changed:
-            self._scheduled = bool(self._items) and not self._closed
-            self._changed.notify_all()
-        if self._scheduled:
-            self._reactor.callLater(0, self._deliver)
-
-    def _take(self) -> tuple[list[Event], Callable[[], None] | None]:
-        """The events that are next, at most a chunk of them; or, where a call is next, that."""
-        events = list[Event]()
-        with self._changed:
-            while self._items and len(events) < self._chunk:
-                item = self._items.popleft()
-                if isinstance(item, Upsert | Removal):
-                    events.append(item)
-                elif events:
-                    self._items.appendleft(item)
-                    break
-                else:
-                    return events, item
-        return events, None
-
-    def _tell(self, events: list[Event], call: Callable[[], None] | None) -> None:
-        if self._closed:
-            return
-        if call is not None:
-            call()
-        elif events:
-            self._sink.apply(events)
-
-    def _fit(self, count: int, seconds: float) -> None:
-        if seconds > CHUNK_SECONDS:
-            self._chunk = max(self._chunk // 2, SMALLEST_CHUNK)
-        elif count == self._chunk and seconds < CHUNK_SECONDS / 2:
-            self._chunk = min(self._chunk * 2, LARGEST_CHUNK)
 
 
 def _decode(ref: Ref, put: Put, seconds: dict[int, int]) -> ClusterObject:
