@@ -1,6 +1,7 @@
 """dnsperf, the load generator: as many queries as the server takes, 100 of them outstanding."""
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,11 @@ def latencies(port: int, queries: Path, how: How, rate: float, output: Path) -> 
     """Ask ``rate`` queries a second; the statistics, and the seconds each reply took, in order of size.
 
     dnsperf prints a line for each reply to ``output``, which costs its own core something, not the server's.
+    Where it may, it goes before all else on that core (chrt): without, half the latency measured while others
+    write was dnsperf waiting for its turn.
     """
-    asking = [*command(port, queries, how), "-v", "-Q", str(round(rate))]
+    first = ["chrt", "--fifo", "10"] if may_go_first() else []
+    asking = [*first, *command(port, queries, how), "-v", "-Q", str(round(rate))]
     with output.open("w") as stream:
         subprocess.run(asking, stdout=stream, stderr=stream, timeout=how.seconds + 30, check=False)
     times, rest = [], []
@@ -90,6 +94,13 @@ def latencies(port: int, queries: Path, how: How, rate: float, output: Path) -> 
     if load is None or not times:
         raise BenchError(f"dnsperf got no answer from port {port}: {''.join(rest).strip()[-200:]}")
     return load, sorted(times)
+
+
+def may_go_first() -> bool:
+    """Whether this process may give another a real-time priority (sched(7))."""
+    if not shutil.which("chrt"):
+        return False
+    return subprocess.run(["chrt", "--fifo", "10", "true"], check=False, capture_output=True).returncode == 0
 
 
 def command(port: int, queries: Path, how: How) -> list[str]:
