@@ -87,10 +87,12 @@ ROWS: dict[str, Row] = {
     "A, no such name": lambda index, count: f"{fqdn(count + index)} A",
     "A, svc.ns": lambda index, _: f"{service(index)}.{namespace(index)} A",
     "A, svc": lambda index, _: f"{service(index - index % NAMESPACES)} A",
+    "A, autopath": lambda index, _: f"{service(index)}.{namespace(index)}.{namespace(0)}.svc.{ZONE} A",
 }
-"""The last two are completed by this server only; the last asks from ``ns-0`` for its own Services."""
+"""The last three are completed by this server only.  The last two ask from ``ns-0``, for its own Services
+and for all of them by the first step of a pod's search."""
 
-SHORT_ROWS = ("A, svc.ns", "A, svc")
+SHORT_ROWS = ("A, svc.ns", "A, svc", "A, autopath")
 
 HEADLESS_QUERY = f"{HEADLESS}.{namespace(0)}.svc.{ZONE} A"
 HEADLESS_UDP = "100 endpoints, UDP with EDNS, truncated"

@@ -26,16 +26,12 @@ from skydns_py.config_fields import (
     section,
     text_of,
 )
+from skydns_py.config_pools import check_portal_net, pools
 from skydns_py.errors import ConfigError
 
 T = TypeVar("T")
 
-LATER = frozenset(
-    {
-        *("forward", "cache", "snapshot", "stub_domains"),
-        *("source.kubernetes", "search.autopath"),
-    }
-)
+LATER = frozenset({"forward", "cache", "snapshot", "stub_domains"})
 """Keys that the design names and a later version brings."""
 
 
@@ -45,6 +41,8 @@ class Flags:
 
     manifests: str = ""
     etcd: tuple[str, ...] = ()
+    kubeconfig: str = ""
+    in_cluster: bool = False
     portal_net: str = ""
     zone: str = ""
     listen: tuple[str, ...] = ()
@@ -68,7 +66,24 @@ def parse(text: str, file: str, flags: Flags = NO_FLAGS, *, need_source: bool = 
     return settings
 
 
-_SOURCE_HINT = "give a source: --manifests PATH, --etcd URL, or source.manifests or source.etcd in -c FILE"
+def place(path: str | None, key: str) -> str:
+    """``skydns.yaml:7: balancer.interface`` where that valid file has the key, otherwise the key alone."""
+    node = compose(_read(path), path) if path else None
+    if not path or node is None:
+        return key
+    field, line = Field(path, node, ""), 0
+    for name in key.split("."):
+        line = next((at.start_mark.line + 1 for each, at, _ in pairs(field) if each == name), 0)
+        if not line:
+            return key
+        field = field.below(name)
+    return f"{path}:{line}: {key}"
+
+
+_SOURCE_HINT = (
+    "give a source: --manifests PATH, --etcd URL, --kubeconfig FILE or --in-cluster, "
+    "or source.manifests, source.etcd or source.kubernetes in -c FILE"
+)
 
 
 def _read(path: str) -> str:
@@ -95,8 +110,9 @@ def _networks(field: Field) -> tuple[tuple[s.IPNetwork, str], ...]:
     return tuple(found.items())
 
 
-def _optional_host_port(text: str) -> s.HostPort | None:
-    return texts.parse_host_port(text) if text else None
+def _page(field: Field) -> s.HostPort | None:
+    found = parsed(lambda text: texts.parse_host_port(text) if text else None)(field)
+    return replace(found, where=field.place) if found else None
 
 
 def _prefix(text: str) -> str:
@@ -135,11 +151,11 @@ def _check_etcd(etcd: s.EtcdSource, refusal: Callable[[str, str], ConfigError]) 
         raise refusal(missing, "username and password_file belong together; give both or neither")
 
 
-def _source(field: Field) -> s.ManifestSource | s.EtcdSource:
-    values: dict[str, s.ManifestSource | s.EtcdSource] = _section(field, _SOURCES)
+def _source(field: Field) -> s.AnySource:
+    values: dict[str, s.AnySource] = _section(field, _SOURCES)
     if len(values) != 1:
         at = list(values)[-1] if values else ""
-        raise field.refusal("give exactly one of manifests and etcd", node=field.key_node(at))
+        raise field.refusal("give exactly one of manifests, etcd and kubernetes", node=field.key_node(at))
     return next(iter(values.values()))
 
 
@@ -150,23 +166,15 @@ def _manifests(field: Field) -> s.ManifestSource:
     return s.ManifestSource(**values)
 
 
-_SOURCES: dict[str, Read] = {"manifests": _manifests, "etcd": _etcd}
+def _kubernetes(field: Field) -> s.KubernetesSource:
+    found = s.KubernetesSource(**_section(field, _KUBERNETES))
+    if bool(found.kubeconfig) == found.in_cluster:
+        at = "in_cluster" if found.in_cluster else ""
+        raise field.refusal("give exactly one of kubeconfig and in_cluster", node=field.key_node(at))
+    return found
 
 
-def _pool(field: Field) -> s.PoolSettings:
-    values = _section(field, _POOL)
-    for key in ("name", "addresses"):
-        if key not in values:
-            raise field.refusal("missing", field.child(key))
-    return s.PoolSettings(**values)
-
-
-def _pools(field: Field) -> tuple[s.PoolSettings, ...]:
-    pools = list_of(_pool, may_be_empty=True)(field)
-    names = [pool.name for pool in pools]
-    if double := next((name for name in names if names.count(name) > 1), ""):
-        raise field.refusal(f"two pools are called {double}; give each a name of its own")
-    return pools
+_SOURCES: dict[str, Read] = {"manifests": _manifests, "etcd": _etcd, "kubernetes": _kubernetes}
 
 
 def _balancer(field: Field) -> s.BalancerSettings:
@@ -178,13 +186,39 @@ def _balancer(field: Field) -> s.BalancerSettings:
     return balancer
 
 
+def _tls(field: Field) -> s.TlsSettings:
+    tls = s.TlsSettings(**_section(field, _TLS))
+    if bool(tls.cert) != bool(tls.key):
+        missing = "key" if tls.cert else "cert"
+        raise field.key_refusal(missing, "cert and key belong together; give both or neither")
+    if tls.listen and not tls.cert:
+        raise field.key_refusal("cert", "missing; tls.listen needs a certificate and its key")
+    return tls
+
+
+def _check_encrypted(settings: s.Settings, field: Field) -> None:
+    """ConfigError where HTTPS has no certificate, or a transport another one's address."""
+    if settings.https.listen and not settings.tls.cert:
+        why = "missing; https.listen needs a certificate and its key, in tls.cert and tls.key"
+        raise field.refusal(why, "tls.cert", field.key_node("https"))
+    taken = dict.fromkeys(settings.listen, "listen")
+    for key, listen in (("tls", settings.tls.listen), ("https", settings.https.listen)):
+        for place in listen:
+            if place in taken and place.port:
+                why = f"{place} is in {taken[place]} already; every transport needs a port of its own"
+                raise field.refusal(why, f"{key}.listen", field.key_node(key))
+        taken |= dict.fromkeys(listen, f"{key}.listen")
+
+
 def _settings(field: Field) -> s.Settings:
     values = _section(field, _TOP)
     settings = s.Settings(**{_RENAMED.get(key, key): value for key, value in values.items()})
+    _check_encrypted(settings, field)
     if clash := _overlap(settings):
         raise field.key_refusal("zone", clash)
     if clash := _within(settings):
         raise field.refusal(clash, "balancer.prefix", field.key_node("balancer"))
+    check_portal_net(field, settings)
     return settings
 
 
@@ -206,13 +240,14 @@ def _overlap(settings: s.Settings) -> str:
 
 
 def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
-    if flags.manifests and flags.etcd:
-        raise ConfigError("--manifests and --etcd are both given; keep exactly one")
+    _check_sources(flags)
     if flags.manifests:
         settings = replace(settings, source=_manifests_flag(settings, flags.manifests))
     if flags.etcd:
         settings = replace(settings, source=_etcd_flag(settings, flags.etcd))
-    if flags.portal_net and not isinstance(settings.source, s.ManifestSource):
+    if flags.kubeconfig or flags.in_cluster:
+        settings = replace(settings, source=_kubernetes_flag(settings, flags.kubeconfig))
+    if flags.portal_net and isinstance(settings.source, s.EtcdSource | None):
         settings = replace(settings, source=_portal_net_flag(settings.source, flags.portal_net))
     if flags.zone:
         settings = replace(settings, zone=flag("--zone", texts.parse_zone, flags.zone))
@@ -222,6 +257,18 @@ def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
         listen = tuple(flag("--listen", texts.parse_host_port, text) for text in flags.listen)
         settings = replace(settings, listen=tuple(dict.fromkeys(listen)))
     return settings
+
+
+def _check_sources(flags: Flags) -> None:
+    """ConfigError where the flags name more than one source."""
+    sources = {
+        "--manifests": flags.manifests,
+        "--etcd": flags.etcd,
+        "--kubeconfig": flags.kubeconfig,
+        "--in-cluster": flags.in_cluster,
+    }
+    if len(given := [name for name, value in sources.items() if value]) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} are both given; keep exactly one")
 
 
 def _manifests_flag(settings: s.Settings, path: str) -> s.ManifestSource:
@@ -237,6 +284,12 @@ def _etcd_flag(settings: s.Settings, urls: tuple[str, ...]) -> s.EtcdSource:
     etcd = replace(base, endpoints=endpoints)
     _check_etcd(etcd, lambda _, reason: ConfigError(f"--etcd: {reason}"))
     return etcd
+
+
+def _kubernetes_flag(settings: s.Settings, kubeconfig: str) -> s.KubernetesSource:
+    """The flag's way to the API (``--in-cluster`` without a file) under whatever else the file says."""
+    base = settings.source if isinstance(settings.source, s.KubernetesSource) else s.KubernetesSource()
+    return replace(base, kubeconfig=kubeconfig, in_cluster=not kubeconfig)
 
 
 def _portal_net_flag(source: s.EtcdSource | None, text: str) -> s.EtcdSource:
@@ -264,9 +317,15 @@ _ETCD: dict[str, Read] = {
     **dict.fromkeys(("ca", "cert", "key", "username", "password_file"), text_of),
     **_ALLOCATION,
 }
+_KUBERNETES: dict[str, Read] = {
+    "kubeconfig": text_of,
+    "in_cluster": boolean,
+    "namespaces": list_of(parsed(texts.parse_namespace), may_be_empty=True),
+    "label_selector": text_of,
+}
 _MANIFESTS: dict[str, Read] = {"path": parsed(_path), **_ALLOCATION, "state": text_of}
-_SEARCH: dict[str, Read] = {"enabled": boolean, "networks": _networks}
-_HTTP: dict[str, Read] = dict.fromkeys(("health", "ready", "metrics"), parsed(_optional_host_port))
+_SEARCH: dict[str, Read] = {"enabled": boolean, "autopath": boolean, "networks": _networks}
+_HTTP: dict[str, Read] = dict.fromkeys(("health", "ready", "metrics"), _page)
 _DATAPLANE: dict[str, Read] = {"kind": choice(s.Dataplane), "threads": number(1, 64)}
 _PORTAL: dict[str, Read] = {
     "backend": choice(s.PortalBackend),
@@ -279,12 +338,6 @@ _PORTAL: dict[str, Read] = {
     "announce": text_of,
     "http": lambda field: replace(s.PortalSettings().http, **_section(field, _HTTP)),
 }
-_POOL: dict[str, Read] = {
-    "name": parsed(texts.parse_object_name),
-    "addresses": list_of(parsed(texts.parse_addresses), may_be_empty=False),
-    "namespaces": list_of(parsed(texts.parse_namespace), may_be_empty=True),
-    "classes": list_of(text_of, may_be_empty=True),
-}
 _WEBHOOK: dict[str, Read] = {
     "url": parsed(lambda text: texts.parse_http_url(text) if text else ""),
     "token_file": text_of,
@@ -293,17 +346,21 @@ _WEBHOOK: dict[str, Read] = {
     "classes": list_of(text_of, may_be_empty=True),
 }
 _BALANCER: dict[str, Read] = {
-    "pools": _pools,
+    "pools": pools,
     "provider": choice(s.BalancerProvider),
     "webhook": lambda field: s.WebhookSettings(**_section(field, _WEBHOOK)),
     "interface": parsed(texts.parse_interface),
     "prefix": parsed(_prefix),
+    "namespace": parsed(texts.parse_namespace),
     "lease_seconds": number(2, 60),
     "node_name": parsed(lambda text: texts.parse_object_name(text) if text else ""),
     "http": lambda field: replace(s.BalancerSettings().http, **_section(field, _HTTP)),
 }
 _WAIT: dict[str, Read] = {"socket": text_of, "seconds": number(1, 60)}
 _TCP: dict[str, Read] = {"max_connections": number(1, 1_000_000), "idle_seconds": number(1, 3600)}
+_LISTEN = list_of(parsed(texts.parse_host_port), may_be_empty=True)
+_TLS: dict[str, Read] = {"listen": _LISTEN, **dict.fromkeys(("cert", "key"), text_of)}
+_HTTPS: dict[str, Read] = {"listen": _LISTEN, "path": parsed(texts.parse_url_path)}
 _TOP: dict[str, Read] = {
     "zone": parsed(texts.parse_zone),
     "listen": list_of(parsed(texts.parse_host_port), may_be_empty=False),
@@ -320,6 +377,8 @@ _TOP: dict[str, Read] = {
     "wait_for_portal": lambda field: s.WaitSettings(**_section(field, _WAIT)),
     "http": lambda field: s.HttpSettings(**_section(field, _HTTP)),
     "tcp": lambda field: s.TcpSettings(**_section(field, _TCP)),
+    "tls": _tls,
+    "https": lambda field: s.HttpsSettings(**_section(field, _HTTPS)),
     "logging": lambda field: _section(field, {"level": choice(s.LogLevel)}).get("level", s.LogLevel.INFO),
 }
 _RENAMED = {"ttl": "ttl_seconds", "edns_size": "edns_size_octets", "logging": "log_level"}

@@ -46,6 +46,11 @@ class Field(NamedTuple):
         where = self.path if path is None else path
         return ConfigError(f"{self.file}:{line}: {f'{where}: ' if where else ''}{reason}")
 
+    @property
+    def place(self) -> str:
+        """``skydns.yaml:7: http.health``."""
+        return f"{self.file}:{self.node.start_mark.line + 1}: {self.path}"
+
     def child(self, key: str) -> str:
         """The path of a key below; a key that is not a plain word is quoted, to keep a refusal one line."""
         shown = key if re.fullmatch(r"[\w-]+", key) else repr(key)
@@ -58,6 +63,15 @@ class Field(NamedTuple):
     def key_refusal(self, key: str, reason: str) -> ConfigError:
         """What to raise about a key below, whether it stands there or is missing."""
         return self.refusal(reason, self.child(key), self.key_node(key))
+
+    def below(self, key: str) -> "Field":
+        """The field of a key below; this one again where the key does not stand there."""
+        found = next((node for name, _, node in pairs(self) if name == key), self.node)
+        return Field(self.file, found, self.child(key))
+
+    def item(self, at: int) -> "Field":
+        """One entry of a list."""
+        return Field(self.file, self.node.value[at], f"{self.path}[{at}]")
 
 
 Read = Callable[[Field], Any]

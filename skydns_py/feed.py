@@ -18,7 +18,7 @@ from skydns_py.cluster.state import Cluster
 from skydns_py.dataplane.publish import Publisher
 from skydns_py.dataplane.pure import PureTable
 from skydns_py.ops.memory import after_first_list
-from skydns_py.ops.status import Status
+from skydns_py.ops.status import Following
 from skydns_py.zone.existence import Existence
 from skydns_py.zone.settings import ZoneSettings
 from skydns_py.zone.zone import Zone
@@ -43,18 +43,21 @@ class Plane(NamedTuple):
 PURE = Plane(PureTable, Existence)
 
 
-class Feed:
+class Feed(Following):
     """The sink of a source. Until its first ``synced`` nothing is published; then the server is ready."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it joins, each once
         self,
         zone: ZoneSettings,
         edns_size: int,
         networks: dict[Network, str] | None,
         reactor: Any,
         plane: Plane = PURE,
+        *,
+        autopath: bool = True,
     ) -> None:
-        """``networks`` maps clients that are no pods to namespaces; None switches short names off."""
+        """``networks`` maps clients that are no pods to namespaces; None: no short names and no autopath."""
+        super().__init__()
         self._reactor = reactor
         self._cluster = Cluster()
         self._zone = Zone(zone, self._cluster.view, plane.existence)
@@ -64,10 +67,9 @@ class Feed:
         search = None
         if networks is not None:
             top_level = top_level_domains()
-            search = SearchPath(zone.name, clients, top_level)
-            self.table.set_search_path(zone.name, networks, top_level)
+            search = SearchPath(zone.name, clients, top_level, autopath=autopath)
+            self.table.set_search_path(zone.name, networks, top_level, autopath=autopath)
         self.responder = Responder(self.table, search, edns_size)
-        self.status = Status()
         self._gate: Gate | None = None
         self._timer: Any = None
         self._caught_up = False
@@ -85,32 +87,20 @@ class Feed:
 
     def apply(self, events: Sequence[Event]) -> None:
         """See ``Sink.apply``."""
-        self.status.events += len(events)
-        self.status.last_event = time.time()
+        super().apply(events)
         self._cluster.apply(events)
         if self._caught_up and self._pending is None:
             self._publish()
 
     def synced(self) -> None:
         """See ``Sink.synced``."""
-        self.status.syncs += 1
+        super().synced()
         self._caught_up = True
-        if self.status.stale:
-            log.info("the source is followed again")
-            self.status.stale = ""
         if self._pending is None:
             self._publish()
 
-    def lost(self, reason: str) -> None:
-        """See ``Sink.lost``."""
-        self.status.losses += 1
-        self.status.stale = reason
-        log.warning("%s; %s", reason, "serving what is known" if self.responder.ready else "not ready yet")
-
-    def refused(self, where: str, reason: str) -> None:
-        """See ``Sink.refused``."""
-        self.status.refused += 1
-        log.warning("%s: %s", where, reason)
+    def _meanwhile(self) -> str:
+        return "serving what is known" if self.responder.ready else "not ready yet"
 
     def _publish(self) -> None:
         """Publish a chunk of what has changed; the rest after the reactor's turn."""
@@ -147,6 +137,6 @@ class Feed:
 
     def _become_ready(self) -> None:
         """All is published, and most of it will stay."""
-        after_first_list()
+        after_first_list(failures=bool(self.status.losses or self.status.refused))
         self.status.synced = self.responder.ready = self.table.ready = True
         log.info("ready: %d names", len(self.table))

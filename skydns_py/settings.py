@@ -16,10 +16,14 @@ REVERSE_ROOTS = ("in-addr.arpa", "ip6.arpa")
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """An address to listen on: an IP address in canonical text and a port, 0 where the system chooses."""
+    """An address to listen on: an IP address in canonical text and a port, 0 where the system chooses.
+
+    ``where`` is the place in a file that asks for it, "" for a default and from a flag.
+    """
 
     host: str
     port: int
+    where: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -81,10 +85,35 @@ class EtcdSource:
 
 
 @dataclass(frozen=True, slots=True)
+class KubernetesSource:
+    """Objects from the Kubernetes API, reached as ``kubeconfig`` says or, ``in_cluster``, as every pod may.
+
+    ``namespaces`` are the only ones looked at, () for all; ``label_selector`` says which Services count.
+    """
+
+    kubeconfig: str = ""
+    in_cluster: bool = False
+    namespaces: tuple[str, ...] = ()
+    label_selector: str = ""
+
+    @property
+    def portal_net(self) -> tuple[IPNetwork, ...]:
+        """None: an API server gives the addresses itself."""
+        return ()
+
+
+AnySource = ManifestSource | EtcdSource | KubernetesSource
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """Short names: whether they are expanded, and the namespaces of clients that are no pods."""
+    """Short names: whether they are expanded, and the namespaces of clients that are no pods.
+
+    ``autopath``: whether a search that a client has begun is gone on with; not where they are not expanded.
+    """
 
     enabled: bool = True
+    autopath: bool = True
     networks: tuple[tuple[IPNetwork, str], ...] = ()
 
 
@@ -182,7 +211,8 @@ class WebhookSettings:
 class BalancerSettings:
     """The external load balancer; ``interface`` "" is the one whose network has the address.
 
-    ``prefix`` is where in etcd it keeps its own keys; ``node_name`` as for the portal programmer.
+    ``prefix`` is where in etcd it keeps its own keys, ``namespace`` where its Leases are in the Kubernetes
+    API; ``node_name`` as for the portal programmer.
     """
 
     pools: tuple[PoolSettings, ...] = ()
@@ -190,6 +220,7 @@ class BalancerSettings:
     webhook: WebhookSettings = WebhookSettings()
     interface: str = ""
     prefix: str = "/skydns.balancer"
+    namespace: str = "kube-system"
     lease_seconds: int = 2
     node_name: str = ""
     http: HttpSettings = HttpSettings(
@@ -214,6 +245,23 @@ class DataplaneSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """DNS over TLS where ``listen`` says, () for nowhere; ``cert`` and ``key`` are PEM files, HTTPS's too."""
+
+    listen: tuple[HostPort, ...] = ()
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsSettings:
+    """DNS over HTTPS where ``listen`` says, () for nowhere, at this ``path``."""
+
+    listen: tuple[HostPort, ...] = ()
+    path: str = "/dns-query"
+
+
+@dataclass(frozen=True, slots=True)
 class TcpSettings:
     """Limits that keep strangers from holding every connection (RFC 7766 section 6.2.2 and 6.2.3)."""
 
@@ -233,11 +281,13 @@ class Settings:
     legacy_names: bool = True
     edns_size_octets: int = 1232
     dataplane: DataplaneSettings = field(default_factory=DataplaneSettings)
-    source: ManifestSource | EtcdSource | None = None
+    source: AnySource | None = None
     search: SearchSettings = field(default_factory=SearchSettings)
     portal: PortalSettings = field(default_factory=PortalSettings)
     wait_for_portal: WaitSettings = field(default_factory=WaitSettings)
     balancer: BalancerSettings = field(default_factory=BalancerSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     tcp: TcpSettings = field(default_factory=TcpSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    https: HttpsSettings = field(default_factory=HttpsSettings)
     log_level: LogLevel = LogLevel.INFO

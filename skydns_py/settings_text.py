@@ -4,7 +4,10 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from skydns_py import special
 from skydns_py.settings import LONGEST_ZONE, REVERSE_ROOTS, HostPort, IPNetwork
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -50,13 +53,14 @@ def parse_some_network(text: str) -> IPNetwork:
 
 
 def parse_portal_net(text: str) -> tuple[IPNetwork, ...]:
-    """At most one IPv4 and one IPv6 network, with a comma between; none where empty."""
+    """At most one IPv4 and one IPv6 network that hosts can have, with a comma between; none where empty."""
     networks = tuple(parse_network(each.strip()) for each in text.split(",")) if text else ()
     if len({network.version for network in networks}) < len(networks):
         raise ValueError(f"{text!r} has two networks of one family; give one IPv4 and one IPv6 network")
     for network in networks:
         if network.num_addresses < 4:
             raise ValueError(f"{network} has no address to give: the first and the last are never used")
+        special.check_range(network[0], network[-1], network)
     return networks
 
 
@@ -69,17 +73,38 @@ def parse_node_ports(text: str) -> tuple[int, int]:
 
 
 def parse_addresses(text: str) -> str:
-    """``192.0.2.0/24``, ``192.0.2.10-192.0.2.20`` or one address, of either family, in canonical text."""
+    """``192.0.2.0/24``, ``192.0.2.10-192.0.2.20`` or one address, of either family, in canonical text.
+
+    All of them must be addresses that a host can have.
+    """
     first, dash, last = (part.strip() for part in text.partition("-"))
-    if not dash:
-        return str(parse_network(first)) if "/" in first else parse_ip(first)
+    if dash:
+        low, high = _address_range(text, first, last)
+        found = f"{low}-{high}"
+    else:
+        found = str(parse_network(first)) if "/" in first else parse_ip(first)
+        low, high = bounds(found)
+    special.check_range(low, high, found)
+    return found
+
+
+def bounds(text: str) -> tuple[IPAddress, IPAddress]:
+    """The first and the last address of what ``parse_addresses`` returned, or of a network."""
+    first, dash, last = text.partition("-")
+    if dash:
+        return ipaddress.ip_address(first), ipaddress.ip_address(last)
+    network = ipaddress.ip_network(first)
+    return network[0], network[-1]
+
+
+def _address_range(text: str, first: str, last: str) -> tuple[IPAddress, IPAddress]:
     try:
         low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
     except ValueError:
         raise ValueError(f"{text!r} is not FIRST-LAST, as 192.0.2.10-192.0.2.20") from None
     if low.version != high.version or int(low) > int(high):
         raise ValueError(f"{text!r} must go from a lower to a higher address of one family")
-    return f"{low}-{high}"
+    return low, high
 
 
 def parse_interface(text: str) -> str:
@@ -98,6 +123,13 @@ def parse_http_url(text: str) -> str:
         good = False
     if not good or not text.isascii() or re.search(r"\s", text) or url.username is not None or url.fragment:
         raise ValueError(f"{text!r} is not http://HOST:PORT/PATH or https://HOST:PORT/PATH")
+    return text
+
+
+def parse_url_path(text: str) -> str:
+    """The path of a URL, which needs no escapes."""
+    if not re.fullmatch(r"/[A-Za-z0-9/._~-]*", text):
+        raise ValueError(f"{text!r} is not a path of a URL, as /dns-query, made of a-z, 0-9 and / . _ ~ -")
     return text
 
 

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from skydns_py import config
 from skydns_py.config import Flags
+from skydns_py.config_pools import POOL
 from skydns_py.errors import ConfigError
 from skydns_py.settings import (
     BalancerSettings,
     EtcdSource,
     HostPort,
     HttpSettings,
+    HttpsSettings,
     IptablesVariant,
     LogLevel,
     ManifestSource,
@@ -26,6 +28,7 @@ from skydns_py.settings import (
     SearchSettings,
     Settings,
     TcpSettings,
+    TlsSettings,
     WaitSettings,
 )
 from skydns_py.settings_text import parse_host_port
@@ -52,6 +55,7 @@ source:
     node_ports: 31000-31999
 search:
   enabled: false
+  autopath: false
   networks: {"10.1.2.0/24": my-ns, "2001:db8:1::/48": other-ns}
 portal:
   backend: iptables
@@ -70,6 +74,7 @@ balancer:
     - {name: one, addresses: [192.0.2.30]}
   interface: eth1
   prefix: /lb
+  namespace: lb
   lease_seconds: 5
   node_name: node-a
   http: {ready: ""}
@@ -79,6 +84,8 @@ http:
   ready: "[::1]:81"
   metrics: 0.0.0.0:0
 tcp: {max_connections: 7, idle_seconds: 3600}
+tls: {listen: ["192.0.2.1:853"], cert: /etc/tls.crt, key: /etc/tls.key}
+https: {listen: ["192.0.2.1:443", "[2001:DB8::1]:443"], path: /dns}
 logging: {level: debug}
 """
 
@@ -103,7 +110,7 @@ def test_an_empty_file_gives_the_documented_defaults() -> None:
         legacy_names=True,
         edns_size_octets=1232,
         source=None,
-        search=SearchSettings(enabled=True, networks=()),
+        search=SearchSettings(enabled=True, autopath=True, networks=()),
         http=HttpSettings(
             health=HostPort("127.0.0.1", 8080),
             ready=HostPort("127.0.0.1", 8181),
@@ -137,6 +144,7 @@ def test_every_key_is_read_and_normalised() -> None:
         ),
         search=SearchSettings(
             enabled=False,
+            autopath=False,
             networks=(
                 (ipaddress.ip_network("10.1.2.0/24"), "my-ns"),
                 (ipaddress.ip_network("2001:db8:1::/48"), "other-ns"),
@@ -161,6 +169,7 @@ def test_every_key_is_read_and_normalised() -> None:
             ),
             interface="eth1",
             prefix="/lb",
+            namespace="lb",
             lease_seconds=5,
             node_name="node-a",
             http=HttpSettings(HostPort("127.0.0.1", 10266), None, HostPort("127.0.0.1", 10266)),
@@ -168,6 +177,8 @@ def test_every_key_is_read_and_normalised() -> None:
         wait_for_portal=WaitSettings("/run/portal.sock", 2),
         http=HttpSettings(health=None, ready=HostPort("::1", 81), metrics=HostPort("0.0.0.0", 0)),
         tcp=TcpSettings(max_connections=7, idle_seconds=3600),
+        tls=TlsSettings((HostPort("192.0.2.1", 853),), "/etc/tls.crt", "/etc/tls.key"),
+        https=HttpsSettings((HostPort("192.0.2.1", 443), HostPort("2001:db8::1", 443)), "/dns"),
         log_level=LogLevel.DEBUG,
     )
 
@@ -249,6 +260,8 @@ def test_every_key_is_documented() -> None:
         "search": config._SEARCH,
         "http": config._HTTP,
         "tcp": config._TCP,
+        "tls": config._TLS,
+        "https": config._HTTPS,
         "dataplane": config._DATAPLANE,
         "portal": {key: config._PORTAL[key] for key in config._PORTAL if key != "http"},
         "portal.http": config._HTTP,
@@ -257,18 +270,22 @@ def test_every_key_is_documented() -> None:
         },
         "balancer.http": config._HTTP,
         "balancer.webhook": config._WEBHOOK,
-        "balancer.pools[]": config._POOL,
+        "balancer.pools[]": POOL,
         "wait_for_portal": config._WAIT,
     }
     paths = [key for key in config._TOP if key not in (*sections, "logging")]
     paths += [f"{name}.{key}" for name, keys in sections.items() for key in keys]
     paths += [f"source.etcd.{key}" for key in config._ETCD] + ["logging.level"]
     paths += [f"source.manifests.{key}" for key in config._MANIFESTS]
+    paths += [f"source.kubernetes.{key}" for key in config._KUBERNETES]
     assert [path for path in paths if f"`{path}`" not in documented] == []
 
 
 def test_a_source_is_asked_for_where_a_command_needs_one() -> None:
-    hint = "give a source: --manifests PATH, --etcd URL, or source.manifests or source.etcd in -c FILE"
+    hint = (
+        "give a source: --manifests PATH, --etcd URL, --kubeconfig FILE or --in-cluster, "
+        "or source.manifests, source.etcd or source.kubernetes in -c FILE"
+    )
     with pytest.raises(ConfigError) as refused:
         config.parse("ttl: 5\n", "skydns.yaml")
     assert str(refused.value) == f"skydns.yaml:1: source: missing; {hint}"

@@ -1,7 +1,7 @@
 """The lookup: from a name and a type to the records of the answer, through aliases and search path.
 
-1. A name is looked up as it is where it lies in a zone served; else the client's search path says what it may
-   stand for (``search``), and the answer starts with a CNAME to that.
+1. A name is looked up as it is where it lies in a zone served and exists; else the client's search path says
+   what it may stand for (``search``), and the answer starts with a CNAME to that.
 2. The type asked wins; else a CNAME is followed, as far as it stays in the zones served (RFC 1034 section
    4.3.2 step 3a); at its end the outcome is that of the last name (RFC 2308 section 2: NXDOMAIN behind an
    alias is NXDOMAIN).
@@ -80,19 +80,29 @@ class Asked:
     most: int
 
 
-def look_up(directory: Directory, asked: Asked, candidates: Iterable[bytes]) -> Result:
-    """Answer what is asked; ``candidates`` are what a name outside our zones may stand for, best first."""
+def look_up(
+    directory: Directory, asked: Asked, candidates: Iterable[bytes], rest: Iterable[bytes] = ()
+) -> Result:
+    """Answer what is asked; ``candidates`` are what a name outside our zones may stand for, best first.
+
+    ``rest`` is the same for a name in one of them that does not exist.
+    """
     name = asked.name
     result = Result(Outcome.OUTSIDE, at=HEADER + len(name) + 4)
     walk = _Walk(directory, asked, result)
-    if directory.zone_of(name) is not None:
+    ours = directory.zone_of(name) is not None
+    if ours and directory.node(name) is not None:
         walk.follow(name, HEADER)
         return result
-    meant = next((candidate for candidate in candidates if directory.node(candidate)), None)
+    meant = next(
+        (candidate for candidate in (rest if ours else candidates) if directory.node(candidate)), None
+    )
     if meant is not None:
         ttl = directory.soa(directory.zone_of(meant) or b"").ttl
         result.add(record(0xC000 | HEADER, CNAME, ttl, meant), 1)
         walk.follow(meant, result.at - len(meant))
+    elif ours:
+        walk.follow(name, HEADER)
     return result
 
 
@@ -106,9 +116,10 @@ class _Walk:
 
     def follow(self, name: bytes, owner: int) -> None:
         """Answer with what ``name``, which stands at the packet offset ``owner``, has."""
-        passed: list[bytes] = []
+        passed = [self.asked.name] if self.result.answers else []
+        most = MAX_CHAIN + len(passed)
         while name not in passed:
-            if len(passed) > MAX_CHAIN:
+            if len(passed) > most:
                 self.result.outcome = Outcome.ANSWER
                 return
             passed.append(name)

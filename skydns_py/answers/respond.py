@@ -63,10 +63,12 @@ class Responder:
     def _answer(self, query: Query, client: Address, stream: bool) -> bytes:
         if not self.ready and self._may_be_ours(query.name):
             return self._reply(query, SERVFAIL, Result(Outcome.OUTSIDE), stream, NOT_READY)
-        candidates = self.search.candidates(query.name, client) if self.search else ()
+        search, name = self.search, query.name
+        candidates = search.candidates(name, client) if search else ()
+        rest = search.rest(name, client, self.directory.node) if search else ()
         turn = next(self.turns) * SPREAD >> 16
-        asked = Asked(query.name, query.rdtype, turn, self._limit(query, stream))
-        result = look_up(self.directory, asked, candidates)
+        asked = Asked(name, query.rdtype, turn, self._limit(query, stream))
+        result = look_up(self.directory, asked, candidates, rest)
         return self._reply(query, _RCODES[result.outcome], result, stream)
 
     def _may_be_ours(self, name: bytes) -> bool:

@@ -8,10 +8,12 @@ import yaml
 from skydns_py import config
 from skydns_py.cli import Commands
 from skydns_py.settings import (
+    AnySource,
     BalancerSettings,
     EtcdSource,
     HostPort,
     HttpSettings,
+    KubernetesSource,
     ManifestSource,
     PoolSettings,
     PortalSettings,
@@ -49,6 +51,7 @@ def effective(settings: Settings) -> str:
         **({"source": _source(settings.source)} if settings.source else {}),
         "search": {
             "enabled": settings.search.enabled,
+            "autopath": settings.search.autopath,
             "networks": {str(network): namespace for network, namespace in settings.search.networks},
         },
         "portal": _portal(settings.portal),
@@ -59,17 +62,30 @@ def effective(settings: Settings) -> str:
         },
         "http": _http(settings.http),
         "tcp": {"max_connections": settings.tcp.max_connections, "idle_seconds": settings.tcp.idle_seconds},
+        "tls": {
+            "listen": [str(at) for at in settings.tls.listen],
+            "cert": settings.tls.cert,
+            "key": settings.tls.key,
+        },
+        "https": {"listen": [str(at) for at in settings.https.listen], "path": settings.https.path},
         "logging": {"level": settings.log_level.value},
     }
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _source(source: ManifestSource | EtcdSource) -> dict[str, Any]:
+def _source(source: AnySource) -> dict[str, Any]:
+    if isinstance(source, KubernetesSource):
+        return {"kubernetes": _kubernetes(source)}
     if isinstance(source, ManifestSource):
         return {"manifests": {"path": source.path, **_allocation(source), "state": source.state}}
     texts = ("registry_prefix", "skydns_prefix", "ca", "cert", "key", "username", "password_file")
     values = {key: getattr(source, key) for key in texts}
     return {"etcd": {"endpoints": list(source.endpoints), **values, **_allocation(source)}}
+
+
+def _kubernetes(source: KubernetesSource) -> dict[str, Any]:
+    values = {key: getattr(source, key) for key in ("kubeconfig", "in_cluster", "label_selector")}
+    return {**values, "namespaces": list(source.namespaces)}
 
 
 def _allocation(source: ManifestSource | EtcdSource) -> dict[str, str]:
@@ -99,6 +115,7 @@ def _balancer(balancer: BalancerSettings) -> dict[str, Any]:
         "webhook": _webhook(balancer.webhook),
         "interface": balancer.interface,
         "prefix": balancer.prefix,
+        "namespace": balancer.namespace,
         "lease_seconds": balancer.lease_seconds,
         "node_name": balancer.node_name,
         "http": _http(balancer.http),

@@ -16,3 +16,9 @@ class Counters:
     send_errors: int = 0
     tcp_connections: int = 0
     tcp_evicted: int = 0
+    tls: int = 0
+    """Queries over TLS, and ``https`` over HTTPS; ``tcp`` counts them too."""
+    https: int = 0
+    https_statuses: dict[int, int] = field(default_factory=dict)
+    certificate_ends: float = 0.0
+    """Unix time; 0 without a certificate."""

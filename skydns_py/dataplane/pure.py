@@ -12,17 +12,22 @@
    are kept, up to ``MAX_PLANS``.  No plan: slow path.
 4. None is never an answer: it means that the slow path (``answers.respond``) must look.  All that is
    answered here it would answer with the same octets, rotation apart; a test holds the two together.
+5. A packet's sender is not known here, so nothing is answered that depends on it.  A name that does not exist
+   is denied to all at once only where no client's search could go on from it (``answers.search``, rule 6):
+   where its namespace has had no client, or none of the names to be tried next is listed.  The former is one
+   probe, which is all that most such questions pay; the slow path, which knows who asks, takes the others.
+   Namespaces that have had a client are kept as long as the table: some 100 octets each.
 """
 
 import itertools
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from skydns_py.answers.packed import HEADER, Answer, Node, record
 from skydns_py.answers.query import AA, QR, RD, SMALLEST_PAYLOAD
 from skydns_py.dataplane.unlisted import Unlisted, is_wild
-from skydns_py.zone.names import ancestors
+from skydns_py.zone.names import MAX_LABEL, ancestors, from_labels
 from skydns_py.zone.rrset import CNAME, SOA, RRset
 
 MAX_PLANS = 4096
@@ -110,6 +115,9 @@ class PureTable:
         self._counted: dict[tuple[int, int], Heads] = {}
         self._plans: dict[bytes, Plan] = {}
         self._unlisted = Unlisted(compute, open_subtrees)
+        self._open = open_subtrees
+        self._namespaces: set[bytes] = set()
+        self._path = (b"", b"")
         self.wildcards = self.ready = False
 
     def answer(self, packet: bytes) -> bytes | None:
@@ -154,15 +162,28 @@ class PureTable:
         return b"".join((packet[:2], heads[variant], packet[HEADER:tail], body, opt))
 
     def _zone_around(self, name: bytes) -> Zone | None:
-        """The zone in which ``name``, which is not in the table, does not exist; None where it might."""
+        """The zone in which ``name``, which is not listed, does not exist for anyone; None where it might."""
         if len(name) > MAX_NAME or (self.wildcards and is_wild(name)):
             return None
-        zones, at, size = self._zones, 0, len(name)
+        zones, size = self._zones, len(name)
+        before = last = at = 0
         while at < size and 0 < name[at] < 64:
+            before, last = last, at
             at += 1 + name[at]
             if (suffix := name[at:]) in zones:
+                if name[before:last] in self._namespaces and self._may_go_on(name[:before], name[last:]):
+                    return None
                 return zones[suffix]
         return None
+
+    def _may_go_on(self, searched: bytes, domain: bytes) -> bool:
+        """Whether a search for ``searched`` may go on from a namespace that lies in ``domain`` (rule 5)."""
+        branch, zone = self._path
+        if not searched or domain != branch:
+            return False
+        first, second = searched + branch, searched + zone
+        listed = first in self._nodes or second in self._nodes
+        return listed or first.endswith(self._open) or second.endswith(self._open)
 
     def _plan(self, asked: bytes) -> Plan | None:
         """The plan for a header (after the ID) and what follows the question, where both are plain."""
@@ -242,14 +263,25 @@ class PureTable:
             heads = self._counted[counts] = _heads(0, answer.answers, 0, answer.additionals)
         return heads
 
-    def set_client(self, address: bytes, namespace: str | None) -> None:
-        """Short names are the slow path's here, and it knows the clients."""
+    def set_client(self, address: bytes, namespace: str | None) -> None:  # noqa: ARG002  # the contract's
+        """The slow path knows the clients; here only the namespaces that have had any are kept (rule 5)."""
+        if namespace and len(namespace) <= MAX_LABEL:
+            self._namespaces.add(from_labels(namespace)[:-1])
 
     def remove_client(self, address: bytes) -> None:
         """See ``set_client``."""
 
-    def set_search_path(self, zone: bytes, networks: object, top_level: object) -> None:
-        """See ``set_client``."""
+    def set_search_path(
+        self,
+        zone: bytes,
+        networks: Mapping[Any, str],
+        top_level: object,  # noqa: ARG002  # the contract's
+        *,
+        autopath: bool = True,
+    ) -> None:
+        """Short names are the slow path's; see ``Table.set_search_path`` and rule 5."""
+        self._path = (from_labels("svc", base=zone), zone) if autopath else (b"", b"")
+        self._namespaces.update(from_labels(namespace)[:-1] for namespace in networks.values())
 
     # Directory
 

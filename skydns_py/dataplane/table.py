@@ -38,6 +38,15 @@ class Table(Protocol):
         """Nothing is known about ``address``: the networks decide."""
 
     def set_search_path(
-        self, zone: bytes, networks: Mapping[Network, str], top_level: Collection[bytes]
+        self,
+        zone: bytes,
+        networks: Mapping[Network, str],
+        top_level: Collection[bytes],
+        *,
+        autopath: bool = True,
     ) -> None:
-        """Answer short names as ``answers.search`` has them; a table may leave them to the slow path."""
+        """Answer short names, and go on with a client's search, as ``answers.search`` has them.
+
+        A table may leave both to the slow path; but what that would find for any client, the table must
+        not deny.
+        """

@@ -18,7 +18,7 @@ def listen(
     """The listening ports of ``pages``, by their names in ``HttpSettings``; those on one address together.
 
     ``key`` is where these settings stand.  A default address that is taken is done without; one that was
-    asked for raises ConfigError.
+    asked for raises ConfigError, which says where that was.
     """
     places: dict[HostPort, dict[str, Answer]] = {}
     for name, answer in pages.items():
@@ -30,7 +30,9 @@ def listen(
             listening.append(reactor.listenTCP(place.port, Site(there), interface=place.host))
         except CannotListenError as error:
             names = ", ".join(f"/{name}" for name in there)
-            if place not in (default.health, default.ready, default.metrics):
-                raise ConfigError(f"{key}: cannot serve {names} on {place}: {error.socketError}") from None
+            asked = next((where for name in there if (where := getattr(http, name).where)), "")
+            if asked or place not in (default.health, default.ready, default.metrics):
+                reason = getattr(error.socketError, "strerror", None) or error.socketError
+                raise ConfigError(f"{asked or key}: cannot serve {names} on {place}: {reason}") from None
             log.warning("not serving %s: %s is taken; set %s.%s", names, place, key, next(iter(there)))
     return listening

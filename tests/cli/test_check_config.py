@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from dataclasses import replace
 
 import yaml
 from hypothesis import given
@@ -15,6 +16,7 @@ from skydns_py.settings import (
     EtcdSource,
     HostPort,
     HttpSettings,
+    HttpsSettings,
     IptablesVariant,
     LogLevel,
     ManifestSource,
@@ -25,6 +27,7 @@ from skydns_py.settings import (
     SearchSettings,
     Settings,
     TcpSettings,
+    TlsSettings,
     WaitSettings,
     WebhookSettings,
 )
@@ -61,24 +64,29 @@ NETWORKS = st.lists(
     unique_by=lambda pair: pair[0],
 ).map(tuple)
 TEXTS = st.lists(st.text(), unique=True).map(tuple)
+
+
+def _apart(pools: list[PoolSettings]) -> tuple[PoolSettings, ...]:
+    """Pools that do not overlap."""
+    texts = [("192.0.2.10-192.0.2.20", "2001:db8::/120"), ("192.0.2.1",), ("198.51.100.0/24",)]
+    return tuple(replace(pool, addresses=each) for pool, each in zip(pools, texts, strict=False))
+
+
 BALANCER = st.builds(
     BalancerSettings,
     pools=st.lists(
         st.builds(
             PoolSettings,
             st.sampled_from(["a", "1", "no"]),
-            st.lists(
-                st.sampled_from(["192.0.2.10-192.0.2.20", "2001:db8::/120", "192.0.2.1"]),
-                min_size=1,
-                unique=True,
-            ).map(tuple),
+            st.just(()),
             st.lists(st.sampled_from(["my-ns", "1"]), unique=True).map(tuple),
             TEXTS,
         ),
         unique_by=lambda pool: pool.name,
-    ).map(tuple),
+    ).map(_apart),
     interface=st.sampled_from(["", "eth0", "1"]),
     prefix=st.sampled_from(["/lb", "/skydns.balancer"]),
+    namespace=st.sampled_from(["kube-system", "lb"]),
     lease_seconds=st.integers(2, 60),
     node_name=st.sampled_from(["", "no", "node-1"]),
     http=st.builds(HttpSettings, *[st.none() | ADDRESSES] * 3),
@@ -99,7 +107,7 @@ SETTINGS = st.builds(
     legacy_names=st.booleans(),
     edns_size_octets=st.integers(512, 4096),
     source=ETCD | st.builds(ManifestSource, PATHS, PORTAL_NETS, NODE_PORTS, st.text()),
-    search=st.builds(SearchSettings, enabled=st.booleans(), networks=NETWORKS),
+    search=st.builds(SearchSettings, enabled=st.booleans(), autopath=st.booleans(), networks=NETWORKS),
     http=st.builds(HttpSettings, *[st.none() | ADDRESSES] * 3),
     portal=st.builds(
         PortalSettings,
@@ -115,6 +123,10 @@ SETTINGS = st.builds(
     wait_for_portal=st.builds(WaitSettings, st.text(), st.integers(1, 60)),
     balancer=BALANCER,
     tcp=st.builds(TcpSettings, st.integers(1, 1_000_000), st.integers(1, 3600)),
+    tls=st.sampled_from(
+        [TlsSettings((), "a", "b"), TlsSettings((HostPort("::1", 0), HostPort("::1", 853)), "/a", "/b")]
+    ),
+    https=st.sampled_from([HttpsSettings(), HttpsSettings((HostPort("::1", 443),), "/")]),
     log_level=st.sampled_from(LogLevel),
 )
 
@@ -139,7 +151,7 @@ def test_defaults_are_printed_with_what_the_file_says(
         "edns_size": 1232,
         "dataplane": {"kind": "auto", "threads": 1},
         "source": {"manifests": {"path": "demo", "portal_net": "", "node_ports": "30000-32767", "state": ""}},
-        "search": {"enabled": True, "networks": {}},
+        "search": {"enabled": True, "autopath": True, "networks": {}},
         "portal": {
             "backend": "auto",
             "iptables": "auto",
@@ -158,6 +170,7 @@ def test_defaults_are_printed_with_what_the_file_says(
             "webhook": {"url": "", "token_file": "", "ca": "", "timeout_seconds": 10, "classes": []},
             "interface": "",
             "prefix": "/skydns.balancer",
+            "namespace": "kube-system",
             "lease_seconds": 2,
             "node_name": "",
             "http": {"health": "127.0.0.1:10266", "ready": "127.0.0.1:10266", "metrics": "127.0.0.1:10266"},
@@ -165,6 +178,8 @@ def test_defaults_are_printed_with_what_the_file_says(
         "wait_for_portal": {"socket": "", "seconds": 5},
         "http": {"health": "127.0.0.1:8080", "ready": "127.0.0.1:8181", "metrics": "127.0.0.1:9153"},
         "tcp": {"max_connections": 1000, "idle_seconds": 10},
+        "tls": {"listen": [], "cert": "", "key": ""},
+        "https": {"listen": [], "path": "/dns-query"},
         "logging": {"level": "info"},
     }
 

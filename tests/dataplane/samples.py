@@ -51,7 +51,20 @@ def objects() -> list[ClusterObject]:
         pod("a", "10.5.0.1 fd00:5::1"),
         pod("b", "10.5.0.2", ns="other"),
         pod("c", "10.5.0.3", finished=True),
+        *_traps(),
         *_records(),
+    ]
+
+
+def _traps() -> list[ClusterObject]:
+    """Services and a record that no search may end at, and a pod in a top-level domain's namespace."""
+    return [
+        service("db-2", "10.0.9.1", ns="db"),
+        service("plain", "10.0.9.4", ns="svc"),
+        Record("local/cluster/localhost", "192.0.2.10"),
+        service("example", "10.0.9.2", ns="com"),
+        service("www", "10.0.9.3", ns="google"),
+        pod("d", "10.5.0.4", ns="dev"),
     ]
 
 
@@ -128,7 +141,68 @@ STRANGE = (
 )
 """Names outside the zones, short names, and names with octets nobody uses."""
 
-NAMES = (*OWNERS, *BARE, *ABSENT, *WILD, *STRANGE)
+HITS = (
+    *(
+        "plain.other",
+        "plain.other.svc",
+        "few.my-ns",
+        "few.my-ns.svc",
+        "_http._tcp.my-service.my-ns",
+        "db-0.db.my-ns",
+    ),
+    *(
+        "10-5-0-1.my-ns.pod",
+        "dns-version",
+        "ns.dns",
+        "wide.my-ns",
+        "outside.my-ns",
+        "inside.my-ns",
+        "ring.my-ns",
+    ),
+    *("dangling.my-ns", "sky", "step-0.my-ns", "PLAIN.Other"),
+)
+"""What a client searches for and its path has, beyond its own namespace."""
+
+FAILURES = (
+    *(
+        "db-2.db",
+        "example.com",
+        "www.example.com",
+        "localhost",
+        "nothing.other",
+        "pending.my-ns",
+        "svc",
+        "pod",
+        "other",
+        "my-ns.pod",
+    ),
+    *(
+        "plain.svc",
+        "20.0.0.10.in-addr.arpa",
+        SERVICE,
+        ZONE,
+        f"x{ZONE}",
+        "*.sky",
+        "text.sky",
+        "any.sky",
+        "*",
+        "any",
+        "a\0b",
+        "\3svc",
+    ),
+    "a.b.c.d.e.f",
+)
+"""What it searches for in vain."""
+
+SEARCHED = (
+    *(f"{name}.my-ns.svc.{ZONE}" for name in (*HITS, *FAILURES)),
+    f"www.google.dev.svc.{ZONE}",
+    f"plain.other.dev.svc.{ZONE}",
+    f"plain.other.x\5my-ns.svc.{ZONE}",
+)
+"""First steps of searches, and a second one: names that do not exist, whose client may mean others."""
+
+NAMES = (*OWNERS, *BARE, *ABSENT, *WILD, *STRANGE, *SEARCHED)
 
 
 def served(**settings: object) -> Served:

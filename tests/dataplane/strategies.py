@@ -53,8 +53,15 @@ def joined(labels: list[bytes]) -> bytes:
     return b"".join(bytes((len(label),)) + label for label in labels) + wire.encode(ZONE)
 
 
+def searched(name: str) -> bytes:
+    """What a client of ``my-ns`` asks first when it searches for a name; if too long, the name itself."""
+    first = wire.encode(f"my-ns.svc.{ZONE}")
+    return wire.encode(name)[:-1] + first if len(name) + len(first) < 250 else wire.encode(name)
+
+
 names = st.one_of(
     st.sampled_from(NAMES).map(wire.encode).flatmap(cased),
+    st.sampled_from(NAMES).map(searched).flatmap(cased),
     st.lists(st.binary(min_size=1, max_size=63), max_size=3).map(joined),
 )
 odd_names = names | st.one_of(

@@ -99,6 +99,38 @@ def test_hot_path_declines_no_plain_query(eager: Served, case: str) -> None:
         assert wire.read(hot).rcode == rcode
 
 
+NO_SEARCH = (
+    f"nothing.other.my-ns.svc.{samples.ZONE}",
+    f"www.example.org.my-ns.svc.{samples.ZONE}",
+    f"plain.other.nobody.svc.{samples.ZONE}",
+    f"plain.other.{samples.ZONE}.{samples.ZONE}",
+    f"{samples.SERVICE}.my-ns.svc.{samples.ZONE}",
+)
+"""Names that do not exist and from which nobody's search could go on: there is nothing to try, or nobody."""
+
+
+@pytest.mark.parametrize("name", NO_SEARCH)
+def test_hot_path_denies_a_name_from_which_no_search_could_go_on(eager: Served, name: str) -> None:
+    for client in CLIENTS:
+        hot, slow = both(eager, wire.query(name), client)
+        assert hot == slow is not None
+        assert wire.read(slow).rcode == wire.NXDOMAIN
+
+
+def test_hot_path_denies_nothing_that_a_configured_networks_search_would_find() -> None:
+    served = Served(service("web", "10.0.0.1", ns="other"), networks={"10.0.0.0/8": "quiet"})
+    hot, slow = both(served, wire.query(f"web.other.quiet.svc.{samples.ZONE}"), packed("10.0.0.9"))
+    assert hot is None
+    assert wire.read(slow or b"").rdatas[-1] == packed("10.0.0.1")
+
+
+@pytest.mark.parametrize("name", samples.HITS)
+def test_hot_path_denies_nothing_that_a_clients_search_would_find(eager: Served, name: str) -> None:
+    hot, slow = both(eager, wire.query(f"{name}.my-ns.svc.{samples.ZONE}"), packed(samples.MAPPED))
+    assert hot is None
+    assert wire.take_apart(slow or b"").answers
+
+
 def test_counts_that_lie_are_no_plain_query(eager: Served) -> None:
     for name, extra in itertools.product(
         (samples.SERVICE, samples.ABSENT[0]), (b"", wire.opt(), wire.opt() * 2)

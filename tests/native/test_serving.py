@@ -121,6 +121,27 @@ def test_short_names_are_answered_by_the_address_they_come_from() -> None:
         assert table.counters()["outcomes"]["short answer"] == 1
 
 
+def test_searches_go_on_by_the_address_they_come_from() -> None:
+    table = table_of(10)
+    table.set_search_path(wire.encode("cluster.local"), {}, ())
+    table.set_client(socket.inet_aton("127.0.0.2"), "ns-3")
+    packet = wire.query("svc-7.ns-7.ns-3.svc.cluster.local")
+    with (
+        serving(table) as (port,),
+        client("127.0.0.1", port, "127.0.0.2") as pod,
+        client("127.0.0.1", port, "127.0.0.3") as stranger,
+    ):
+        for _ in range(2):
+            reply = wire.read(ask(pod, packet))
+            assert [each.rdtype for each in reply.answers] == [wire.CNAME, wire.A]
+            assert reply.rdatas == [name_of(7), node_of(7)[wire.A].body[12:]]
+            assert wire.read(ask(stranger, packet)).rcode == wire.NXDOMAIN
+        reply = wire.read(ask(pod, wire.query("svc-7.ns-7.ns-3.svc.cluster.local", wire.AAAA)))
+        assert [each.rdtype for each in (*reply.answers, *reply.authorities)] == [wire.CNAME, wire.SOA]
+        outcomes = {key: n for key, n in table.counters()["outcomes"].items() if n}
+        assert outcomes == {"autopath answer": 2, "autopath nodata": 1, "nxdomain": 2}
+
+
 def test_responses_and_fragments_get_silence_and_wake_nobody() -> None:
     table = table_of(10)
     with serving(table) as (port,), client("127.0.0.1", port) as sock:

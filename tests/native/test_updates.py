@@ -153,9 +153,10 @@ def test_a_name_that_is_only_listed_exists_and_goes_the_slow_path_until_it_has_a
 
 
 def test_names_listed_take_no_memory_of_their_own() -> None:
+    """Their slots alone: entries would be 25 MB more.  The heap may keep those before the last doubling."""
     table = table_of(0)
     names = [name_of(number) for number in range(400_000)]
     before = resident()
     for at in range(0, len(names), 1000):
         table.defer(names[at : at + 1000])
-    assert resident() - before < 24 * len(names) + WITHIN
+    assert resident() - before < 24 * len(names) + 2 * WITHIN

@@ -16,10 +16,14 @@ from tests.native.built import NativeExistence, NativeTable
 CLIENTS = tuple(
     map(
         packed,
-        ("198.51.100.1", samples.MAPPED, "10.5.0.1", "10.5.0.2", "10.5.0.3", "fd00:5::1", "2001:db8::1"),
+        (
+            *("198.51.100.1", samples.MAPPED, "10.5.0.1", "10.5.0.2", "10.5.0.3", "10.5.0.4"),
+            *("fd00:5::1", "2001:db8::1"),
+        ),
     )
 )
-"""A stranger, one in a mapped network, pods, a finished pod, a pod's and a stranger's IPv6 address."""
+"""A stranger, one in a mapped network, two pods, a finished one, one whose namespace is a top-level domain's,
+a pod's and a stranger's IPv6 address."""
 
 STANDING = SimpleNamespace(time=lambda: 1_700_000_000.0)
 """A clock that stands still."""

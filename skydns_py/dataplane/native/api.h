@@ -47,7 +47,7 @@ int plane_find(struct plane *plane, const uint8_t *name, size_t length, struct v
 
 int plane_set_client(struct plane *plane, const uint8_t *address, size_t size, const uint8_t *label, size_t length);
 int plane_remove_client(struct plane *plane, const uint8_t *address, size_t size);
-struct search *search_new(const uint8_t *zone, size_t length, size_t networks);
+struct search *search_new(const uint8_t *zone, size_t length, size_t networks, int autopath);
 int search_add_network(struct search *search, const uint8_t *address, size_t size, unsigned bits,
                        const uint8_t *label, size_t length);
 int search_add_label(struct plane *plane, struct search *search, const uint8_t *label, size_t length);

@@ -24,6 +24,8 @@
     X(OUTCOME_CUT, "outcomes", "truncated")                                                                 \
     X(OUTCOME_SHORT, "outcomes", "short answer")                                                            \
     X(OUTCOME_SHORT_NO_DATA, "outcomes", "short nodata")                                                    \
+    X(OUTCOME_AUTOPATH, "outcomes", "autopath answer")                                                      \
+    X(OUTCOME_AUTOPATH_NO_DATA, "outcomes", "autopath nodata")                                              \
     X(RCODE_0, "rcodes", "0") X(RCODE_1, "rcodes", "1") X(RCODE_2, "rcodes", "2")                           \
     X(RCODE_3, "rcodes", "3") X(RCODE_4, "rcodes", "4") X(RCODE_5, "rcodes", "5")                           \
     X(RCODE_6, "rcodes", "6") X(RCODE_7, "rcodes", "7") X(RCODE_8, "rcodes", "8")                           \

@@ -232,7 +232,7 @@ static bool is_below(const struct request *request, const struct zone *zone)
 {
     size_t start = (size_t)request->name_size - zone->apex_length;
 
-    return zone->apex_length <= request->name_size && request->starts[start / 64] >> start % 64 & 1 &&
+    return zone->apex_length <= request->name_size && starts_at(request, start) &&
            memcmp(request->name + start, zone->apex, zone->apex_length) == 0;
 }
 
@@ -254,16 +254,20 @@ static const struct zone *zone_around(const struct request *request, bool *itsel
     return found;
 }
 
-/* A name that is not in the table: in a zone it does not exist, elsewhere it may be a short one. */
+/* A name that is not in the table: in a zone it does not exist, elsewhere it may be a short one. Where its client
+ * searches, something else may be meant either way. */
 static size_t answer_absent(struct request *request, uint8_t *packet)
 {
-    bool itself;
+    bool itself, searches = request->client && request->now->search;
     const struct zone *zone = zone_around(request, &itself);
+    size_t made;
 
     if (!zone)
-        return itself || !request->client || !request->now->search ? 0 : answer_short(request, packet);
+        return itself || !searches ? 0 : answer_short(request, packet);
     if (zone->open || (request->now->wildcards && has_wildcard(request->name, request->name_size)))
         return 0;
+    if (searches && request->now->search->autopath && answer_rest(request, packet, &made))
+        return made;
     return negative(request, packet, zone, NXDOMAIN);
 }
 

@@ -23,7 +23,18 @@
 /* Counters for rotation, chosen by name and type, each thread's own. Two names that share one make each
  * other's rotation uneven, nothing worse; 1 kB stays in the first-level cache. */
 
-enum outcome { DECLINED, ANSWERED, NO_DATA, NO_NAME, CUT, SHORT_ANSWERED, SHORT_NO_DATA, OUTCOMES };
+enum outcome {
+    DECLINED,
+    ANSWERED,
+    NO_DATA,
+    NO_NAME,
+    CUT,
+    SHORT_ANSWERED,
+    SHORT_NO_DATA,
+    AUTOPATH_ANSWERED,
+    AUTOPATH_NO_DATA,
+    OUTCOMES
+};
 
 /* What is published now, and the thread's turns. */
 struct published {
@@ -35,7 +46,7 @@ struct published {
     uint16_t edns_size;
 };
 
-/* One question. `client` may be NULL: then names outside the zones are declined. */
+/* One question. `client` may be NULL: then names outside the zones are declined, and no search goes on. */
 struct request {
     const struct published *now;
     const struct client *client;
@@ -48,6 +59,12 @@ struct request {
     uint8_t name_size, opt_size;
     uint8_t name[MAX_KEY + 9]; /* lower-case, then zeros up to a multiple of 8 */
 };
+
+/* Whether a label of the question's name, or the root, starts at this octet of it. */
+static inline bool starts_at(const struct request *request, size_t at)
+{
+    return request->starts[at / 64] >> at % 64 & 1;
+}
 
 /* Whether a packet is a plain query; then the fields above say what it asks. */
 bool packet_read(struct request *request, const uint8_t *packet, size_t length);
@@ -66,5 +83,6 @@ size_t turn_of(const struct request *request, uint64_t hash, const struct answer
 void put_rotated(uint8_t *to, const uint8_t *records, const struct answer *answer, size_t first, size_t octets);
 bool has_wildcard(const uint8_t *name, size_t length);
 size_t answer_short(struct request *request, uint8_t *packet);
+bool answer_rest(struct request *request, uint8_t *packet, size_t *made);
 
 #endif

@@ -12,7 +12,7 @@
 
 _Static_assert(COUNT_QUERY_MORE - COUNT_QUERY_64 == 4, "buckets of count_query");
 _Static_assert(COUNT_REPLY_MORE - COUNT_REPLY_64 == 4, "buckets of count_reply");
-_Static_assert(COUNT_OUTCOME_SHORT_NO_DATA - COUNT_OUTCOME_ANSWERED == SHORT_NO_DATA - ANSWERED, "outcomes");
+_Static_assert(COUNT_OUTCOME_AUTOPATH_NO_DATA - COUNT_OUTCOME_ANSWERED == AUTOPATH_NO_DATA - ANSWERED, "outcomes");
 _Static_assert(COUNT_RCODE_15 - COUNT_RCODE_0 == 15, "response codes");
 
 /* Counting */

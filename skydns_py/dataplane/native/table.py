@@ -1,7 +1,8 @@
 """``NativeTable``: the table and the serving threads of the C data plane, driven from the control thread.
 
 1. It fulfils ``Table`` and ``answers.lookup.Directory`` like ``PureTable`` and answers with the same octets;
-   beyond that it answers short names, for which the control plane tells it whose address is whose.
+   beyond that it answers short names and goes on with a client's search (autopath), for which the control
+   plane tells it whose address is whose.
 2. No Python object is kept for a name or a client: nodes are read back from the C table.
 3. All calls come from one thread.  The serving threads see each change as soon as it is made.
 """
@@ -99,7 +100,7 @@ class NativeTable:
         lib.plane_set_ready(self._plane, value)
 
     def answer(self, packet: bytes, client: bytes = b"") -> bytes | None:
-        """The reply to a UDP packet, or None for the slow path; short names for a ``client``, packed.
+        """The reply to a UDP packet, or None for the slow path; ``client`` is the packed address of who asks.
 
         For tests, and for sockets that Twisted reads: the threads do the same without a call.
         """
@@ -189,17 +190,22 @@ class NativeTable:
         _done(lib.plane_remove_client(self._plane, address, len(address)), address)
 
     def set_search_path(
-        self, zone: bytes | None, networks: Mapping[Network, str], top_level: Collection[bytes]
+        self,
+        zone: bytes | None,
+        networks: Mapping[Network, str],
+        top_level: Collection[bytes],
+        *,
+        autopath: bool = True,
     ) -> None:
         """Short names are names in ``zone``, as ``answers.search`` has them.
 
         ``networks`` are those of clients that are no pods, ``top_level`` the real top-level domains.  None
-        for the zone switches short names off, which is how a table begins.
+        for the zone switches short names and autopath off, which is how a table begins.
         """
         if zone is None:
             lib.plane_set_search(self._plane, ffi.NULL)
             return
-        search = _made(lib.search_new(zone, len(zone), len(networks)))
+        search = _made(lib.search_new(zone, len(zone), len(networks), autopath))
         for network, namespace in sorted(networks.items(), key=lambda pair: -pair[0].prefixlen):
             label, base = from_labels(namespace)[:-1], network.network_address.packed
             made = lib.search_add_network(search, base, len(base), network.prefixlen, label, len(label))

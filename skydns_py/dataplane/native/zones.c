@@ -21,7 +21,7 @@ struct zones *zones_with(const struct zones *old, size_t index, const struct zon
     return zones;
 }
 
-struct search *search_new(const uint8_t *zone, size_t length, size_t networks)
+struct search *search_new(const uint8_t *zone, size_t length, size_t networks, int autopath)
 {
     static const uint8_t branch[] = "\3svc";
     const size_t more = sizeof branch - 1;
@@ -36,6 +36,7 @@ struct search *search_new(const uint8_t *zone, size_t length, size_t networks)
         search_free(search);
         return NULL;
     }
+    search->autopath = autopath != 0;
     memcpy(search->zone.name, zone, length);
     memcpy(search->branch.name, branch, more);
     memcpy(search->branch.name + more, zone, length);

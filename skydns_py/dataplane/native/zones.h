@@ -51,6 +51,7 @@ struct suffix {
 };
 
 struct search {
+    bool autopath;              /* go on with a search that a client has begun (short.c) */
     struct suffix branch, zone; /* `svc.ZONE` and `ZONE` */
     struct table worldly;       /* last labels that are never a namespace */
     size_t network_count;
@@ -60,7 +61,7 @@ struct search {
 /* A copy with room for, and at `index`, this zone; NULL where memory is short. `soa` NULL: an open subtree. */
 struct zones *zones_with(const struct zones *old, size_t index, const struct zone *zone);
 
-struct search *search_new(const uint8_t *zone, size_t length, size_t networks);
+struct search *search_new(const uint8_t *zone, size_t length, size_t networks, int autopath);
 void search_free(void *search);
 
 /* The namespace of an address by the networks, as a wire label, or NULL. */

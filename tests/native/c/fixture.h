@@ -97,7 +97,7 @@ static inline void fixture_zone(struct plane *plane, size_t index, const char *a
 static inline void fixture_search(struct plane *plane)
 {
     uint8_t zone[MAX_KEY];
-    struct search *search = search_new(zone, wire_name(ZONE_TEXT, zone), 2);
+    struct search *search = search_new(zone, wire_name(ZONE_TEXT, zone), 2, 1);
 
     REQUIRE(search);
     REQUIRE(!search_add_network(search, (const uint8_t[]){127, 0, 0, 0}, 4, 9, (const uint8_t *)"\5my-ns", 6));
@@ -124,6 +124,9 @@ static inline struct plane *fixture(uint16_t edns_size)
     fixture_name(plane, "text.my-ns.svc." ZONE_TEXT, 16, 1, 2000, 7);
     fixture_name(plane, "alias.my-ns.svc." ZONE_TEXT, 5, 1, 20, 3);
     fixture_name(plane, "star.svc." ZONE_TEXT, 1, 2, 4, 7);
+    fixture_name(plane, "web.other.svc." ZONE_TEXT, 1, 3, 4, 7);
+    fixture_bare(plane, "lazy.other.svc." ZONE_TEXT, LAZY_ZONE);
+    fixture_name(plane, "old.other." ZONE_TEXT, 1, 1, 4, 7);
     fixture_srv(plane, "_http._tcp.my-service.my-ns.svc." ZONE_TEXT, "my-service.my-ns.svc." ZONE_TEXT);
     REQUIRE(plane_set_client(plane, (const uint8_t[]){10, 5, 0, 1}, 4, (const uint8_t *)"\5my-ns", 6) == 0);
     REQUIRE(plane_set_client(plane, (const uint8_t[]){10, 5, 0, 2}, 4, NULL, 0) == 0);

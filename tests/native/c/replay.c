@@ -90,7 +90,7 @@ static void set_client_step(struct plane *plane)
 static void set_search(struct plane *plane)
 {
     struct field zone = next_field();
-    struct search *search = search_new(zone.octets, zone.size, 0);
+    struct search *search = search_new(zone.octets, zone.size, 0, 1);
 
     REQUIRE(search);
     REQUIRE(!search_add_label(plane, search, (const uint8_t *)"\3com", 4));

@@ -32,6 +32,20 @@ SHORT = (
     "star.svc",
     "localhost",
 )
+SEARCHED = (
+    *(
+        "web.other",
+        "web.other.svc",
+        "old.other",
+        "lazy.other",
+        "star",
+        "none.other",
+        "web.other.pod",
+        "localhost",
+    ),
+    *("a.com", "a.wide", "web.cluster.local", "x" * 63),
+)
+"""Names that a client of ``my-ns`` searches for."""
 ODD = (
     b"",
     b"\0" * 12,
@@ -57,6 +71,8 @@ def seeds() -> Iterator[bytes]:
             yield bytes((next(settings),)) + wire.query(name, next(types), edns=next(edns))
     for packet in ODD:
         yield bytes((next(settings),)) + packet
+    for name, client in itertools.product(SEARCHED, (0, 4 | 1)):
+        yield bytes((client,)) + wire.query(f"{name}.my-ns.svc.cluster.local", wire.A, edns=next(edns))
 
 
 def main() -> None:
