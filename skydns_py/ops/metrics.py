@@ -67,6 +67,7 @@ def _families(status: Status, counters: Counters) -> Iterator[Iterable[str]]:
     yield family("coredns_dns_requests_total", "counter", "Queries received.", protocols)
     yield family("coredns_dns_responses_total", "counter", "Replies sent, by response code.", rcodes)
     yield family("coredns_panics_total", "counter", "Queries that hit a bug.", [("", counters.failures)])
+    yield from _encrypted(counters)
     ours: tuple[tuple[str, str, str, float], ...] = (
         ("udp_misses_total", "counter", "UDP queries the hot path passed on.", counters.misses),
         ("silent_total", "counter", "Packets that got no reply: responses and fragments.", counters.silent),
@@ -84,6 +85,18 @@ def _families(status: Status, counters: Counters) -> Iterator[Iterable[str]]:
     )
     for name, kind, text, value in ours:
         yield family(f"skydns_{name}", kind, text, [("", value)])
+
+
+def _encrypted(counters: Counters) -> Iterator[Iterable[str]]:
+    """What only TLS and HTTPS count; to CoreDNS they are TCP, so ``proto="tcp"`` has their queries too."""
+    if not counters.certificate_ends:
+        return
+    queries = [('transport="tls"', counters.tls), ('transport="https"', counters.https)]
+    yield family("skydns_encrypted_requests_total", "counter", "Queries that came encrypted.", queries)
+    statuses = [(f'status="{status}"', count) for status, count in sorted(counters.https_statuses.items())]
+    yield family("coredns_dns_https_responses_total", "counter", "Replies over HTTPS, by status.", statuses)
+    name, ends = "skydns_tls_certificate_end_timestamp_seconds", [("", counters.certificate_ends)]
+    yield family(name, "gauge", "Unix time when the certificate ends.", ends)
 
 
 def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[str]:

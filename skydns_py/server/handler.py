@@ -34,6 +34,14 @@ class Handler:
             self.counters.silent += 1
         return reply
 
+    def handle_stream(self, message: bytes, host: str) -> bytes | None:
+        """As ``handle`` for a message that came over a stream, and counted."""
+        self.counters.tcp += 1
+        reply = self.handle(message, host, stream=True)
+        if reply is not None:
+            self.counters.rcodes[reply[3] & 15] += 1
+        return reply
+
     def note_failure(self, packet: bytes) -> None:
         """Count, and at first log, the exception being handled: this packet has found a bug."""
         self.counters.failures += 1

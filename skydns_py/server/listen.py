@@ -4,8 +4,9 @@ import errno
 import ipaddress
 import logging
 import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.protocol import Factory
 
@@ -15,9 +16,10 @@ from skydns_py.server.udp import WILDCARDS, open_socket
 log = logging.getLogger(__name__)
 
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+T = TypeVar("T")
 _HINTS = {
-    errno.EADDRINUSE: "something else listens there; stop it, or choose another address with --listen",
-    errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose another with --listen",
+    errno.EADDRINUSE: "something else listens there; stop it, or choose another address with {key}",
+    errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose another with {key}",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 _TRIES = 8
@@ -53,24 +55,49 @@ def open_pairs(
     Raises ConfigError, with all sockets closed again.
     """
     how = _Opening(factory, reactor, backlog, threads)
-    opened: list[Pair] = []
+    return _open_each(addresses, lambda host, port: _open(host, port, how), _close, "--listen")
+
+
+def open_streams(
+    addresses: Sequence[tuple[str, int]], factory: Any, reactor: Any, backlog: int, key: str
+) -> list[Any]:
+    """TCP listening ports alone, otherwise as ``open_pairs``; ``key`` is the setting that names them."""
+
+    def open_one(host: str, port: int) -> Any:
+        with _open_stream(host, port, backlog) as sock:
+            return reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
+
+    return _open_each(addresses, open_one, lambda port: port.stopListening(), key)
+
+
+def _open_each(
+    addresses: Sequence[tuple[str, int]],
+    open_one: Callable[[str, int], T],
+    close_one: Callable[[T], object],
+    key: str,
+) -> list[T]:
+    opened: list[T] = []
     try:
         for host, port in addresses:
             try:
-                opened.append(_open(host, port, how))
+                opened.append(open_one(host, port))
             except OSError as error:
                 if error.errno not in _ABSENT or ":" not in host or len(addresses) == 1:
-                    raise ConfigError(_complaint(host, port, error)) from None
+                    raise ConfigError(_complaint(host, port, error, key)) from None
                 log.warning("not listening on [%s]:%d: this machine has no such address", host, port)
     except ConfigError:
-        for pair in opened:
-            pair.tcp.stopListening()
-            for udp in pair.udp:
-                udp.close()
+        for each in opened:
+            close_one(each)
         raise
     if not opened:
-        raise ConfigError("no address to listen on is left; give one with --listen ADDR:PORT")
+        raise ConfigError(f"no address to listen on is left; give one with {key} ADDR:PORT")
     return opened
+
+
+def _close(pair: Pair) -> None:
+    pair.tcp.stopListening()
+    for udp in pair.udp:
+        udp.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +158,10 @@ def _open_stream(host: str, port: int, backlog: int) -> socket.socket:
     return sock
 
 
-def _complaint(host: str, port: int, error: OSError) -> str:
+def _complaint(host: str, port: int, error: OSError, key: str) -> str:
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"cannot listen on {place}: {_HINTS.get(error.errno or 0, error.strerror)}"
+    hint = _HINTS.get(error.errno or 0, error.strerror or "").format(key=key)
+    return f"cannot listen on {place}: {hint}"
 
 
 def own_addresses(hosts: list[str]) -> tuple[bytes, ...]:

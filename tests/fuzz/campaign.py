@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from skydns_py.dataplane.counters import Counters
+from skydns_py.server.connection import Places
 from skydns_py.server.handler import Handler
 from skydns_py.server.tcp import Stream, StreamFactory
 from tests.builders import STRANGER, Served, endpoints, packed
@@ -70,7 +71,7 @@ class Target:
         self.served = Served(*seeds.objects(), networks=samples.NETWORKS, edns_size=EDNS_SIZE)
         self.counters = Counters()
         self.handler = Handler(self.served.feed.responder, self.counters)
-        self.factory = StreamFactory(self.handler, self.counters, 100, 10.0)
+        self.factory = StreamFactory(self.handler, Places(self.counters, 100, 10.0))
         self.clock = Clock()
         self.good = wire.query(samples.SERVICE, edns=wire.opt())
         self.expected = self.served.feed.responder.respond(self.good, packed(STRANGER), stream=True)

@@ -11,9 +11,11 @@ from twisted.internet.protocol import Factory
 from skydns_py.dataplane.counters import Counters
 from skydns_py.errors import ConfigError
 from skydns_py.feed import Feed
+from skydns_py.server.connection import Connection as Connected
+from skydns_py.server.connection import Places
 from skydns_py.server.handler import Handler
 from skydns_py.server.listen import Pair, open_pairs
-from skydns_py.server.tcp import Stream, StreamFactory
+from skydns_py.server.tcp import StreamFactory
 from skydns_py.server.udp import Port
 from tests.reactor import run_in_reactor
 
@@ -60,7 +62,7 @@ class Listening:
         self.hosts = hosts
         self.counters = Counters()
         handler = Handler(feed.responder, self.counters)
-        self.factory = StreamFactory(handler, self.counters, max_connections, idle_seconds)
+        self.factory = StreamFactory(handler, Places(self.counters, max_connections, idle_seconds))
         self._handler = handler
         self.port = 0
 
@@ -86,9 +88,9 @@ class Listening:
         return close(self.pairs)
 
     @property
-    def streams(self) -> list[Stream]:
+    def streams(self) -> list[Connected]:
         """The connections that have a place."""
-        return list(self.factory._open)
+        return list(self.factory.places.open)
 
     def udp(self, host: str = "127.0.0.1", source: str = "") -> "Datagrams":
         """A UDP client that hears nobody but the address it asks."""

@@ -118,7 +118,9 @@ def test_port_zero_is_one_number_for_both_protocols() -> None:
 def test_port_zero_tries_again_where_the_number_is_taken_for_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         numbers = [other.getsockname()[1], 0]
-        monkeypatch.setattr(listen, "open_socket", lambda host, _: open_socket(host, numbers.pop(0)))
+        monkeypatch.setattr(
+            listen, "open_socket", lambda host, _: open_socket(host, numbers.pop(0) if numbers else 0)
+        )
         pairs = opened(("127.0.0.1", 0))
         close(pairs)
         assert pairs[0].port != other.getsockname()[1]

@@ -5,11 +5,13 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from skydns_py.server.connection import TURN
 from skydns_py.server.listen import STREAM_BUFFER
-from skydns_py.server.tcp import TURN, Stream
+from skydns_py.server.tcp import Stream
 from tests.builders import Served
 from tests.dataplane import samples, wire
 from tests.reactor import run_in_reactor
@@ -28,7 +30,7 @@ def until(holds: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline, "it never held"
 
 
-def held(stream: Stream) -> tuple[int, int]:
+def held(stream: Any) -> tuple[int, int]:
     """Octets that a connection keeps, of queries and of replies."""
     transport = stream.transport
     return len(stream._buffer), len(transport.dataBuffer) - transport.offset + transport._tempDataLen
@@ -71,7 +73,7 @@ def test_query_starts_the_idle_time_anew(served: Served) -> None:
 
 @pytest.mark.parametrize("ahead", [b"", framed(PLAIN)[:-1]], ids=["a length", "a message"])
 def test_slow_writer_does_not_stay(served: Served, ahead: bytes) -> None:
-    """Octets that make no whole query are no activity (rule 2 of ``server.tcp``)."""
+    """Octets that make no whole query are no activity (rule 2 of ``server.connection``)."""
     with Listening(served.feed, idle_seconds=IDLE) as server, server.tcp() as client:
         client.send_octets(b"\xff\xff" + ahead)
         client.socket.settimeout(IDLE / 10)
