@@ -19,14 +19,14 @@ from skydns_py.ops.listening import listen
 from skydns_py.ops.memory import before_first_list
 from skydns_py.ops.metrics import page
 from skydns_py.ops.pages import Answer
+from skydns_py.ops.reactor import the_reactor
+from skydns_py.server.connection import Places
 from skydns_py.server.handler import Handler
 from skydns_py.server.listen import Pair, open_pairs, own_addresses
 from skydns_py.server.plane import Datagrams, NativeDatagrams, PureDatagrams
 from skydns_py.server.tcp import StreamFactory
 from skydns_py.sources import Sink, Source
 from skydns_py.sources.announced import Announced
-from skydns_py.sources.etcd import EtcdSource
-from skydns_py.sources.manifests import ManifestSource
 from skydns_py.zone.names import from_text
 from skydns_py.zone.settings import Pods, ZoneSettings
 
@@ -46,13 +46,16 @@ class Server:
         networks = dict(found.search.networks) if found.search.enabled else None
         self._plane, self._choice = choose_plane(found.dataplane.kind)
         settings = zone_settings(found)
-        self.feed = Feed(settings, found.edns_size_octets, networks, reactor, self._plane)
+        size, autopath = found.edns_size_octets, found.search.autopath
+        self.feed = Feed(settings, size, networks, reactor, self._plane, autopath=autopath)
         handler = Handler(self.feed.responder, self.counters)
         limits = found.tcp
-        factory = StreamFactory(handler, self.counters, limits.max_connections, limits.idle_seconds)
+        places = Places(self.counters, limits.max_connections, limits.idle_seconds)
+        factory = StreamFactory(handler, places)
         addresses = [(place.host, place.port) for place in found.listen]
         threads = 1 if self._plane is PURE else found.dataplane.threads
         self.pairs: list[Pair] = open_pairs(addresses, factory, reactor, BACKLOG, threads)
+        self.encrypted = self._open_encrypted(handler, places)
         self._datagrams = self._make_datagrams(handler)
         self._pages = self._listen_http()
         self._source = self._make_source()
@@ -65,6 +68,8 @@ class Server:
             f"[{p.host}]:{p.port}" if ":" in p.host else f"{p.host}:{p.port}" for p in self.pairs
         )
         log.info("answering on %s (UDP and TCP); %s", places, self._choice)
+        for name, ports in self.encrypted.items():
+            log.info("answering on %s (%s)", ", ".join(str(place_of(port)) for port in ports), name)
         self._source.start()
         if self._announced is not None:
             self._announced.start(self._settings.wait_for_portal.socket, self._reactor)
@@ -75,8 +80,24 @@ class Server:
         if self._announced is not None:
             self._announced.stop()
         self._datagrams.stop(self._reactor)
-        for listening in (*(pair.tcp for pair in self.pairs), *self._pages):
+        for listening in (
+            *(pair.tcp for pair in self.pairs),
+            *(port for ports in self.encrypted.values() for port in ports),
+            *self._pages,
+        ):
             listening.stopListening()
+
+    def _open_encrypted(self, handler: Handler, places: Places) -> dict[str, list[Any]]:
+        found = self._settings
+        if not (found.tls.listen or found.https.listen):
+            return {}
+        try:
+            from skydns_py.server.encrypted import open_encrypted  # noqa: PLC0415  # an extra, and costly
+
+            return open_encrypted(found, handler, places, self._reactor, BACKLOG)
+        except ImportError as error:
+            key = "tls.listen" if found.tls.listen else "https.listen"
+            raise ConfigError(f"{key}: {error.name} is missing: pip install 'skydns-py[tls]'") from None
 
     def _make_datagrams(self, handler: Handler) -> Datagrams:
         sockets = [sock for pair in self.pairs for sock in pair.udp]
@@ -93,7 +114,8 @@ class Server:
 
     def _make_source(self) -> Source:
         assert self._settings.source is not None, "serve asks for a source"
-        return make_source(self._settings.source, self.feed, self._reactor)
+        known_pods = self._settings.pods is given.PodRecords.VERIFIED or self._settings.search.enabled
+        return make_source(self._settings.source, self.feed, self._reactor, pods=known_pods)
 
     def _listen_http(self) -> list[Any]:
         pages: dict[str, Answer] = {"health": self._health, "ready": self._ready, "metrics": self._metrics}
@@ -110,13 +132,36 @@ class Server:
         return 200, page(self.feed.status, self.counters, native)
 
 
+NAMED = (Kind.NAMESPACE, Kind.SERVICE, Kind.SLICE, Kind.ENDPOINTS, Kind.POD)
+"""What names are made of."""
+
+
 def make_source(
-    source: given.ManifestSource | given.EtcdSource, sink: Sink, reactor: Any, kinds: tuple[Kind, ...] = ()
+    source: given.AnySource, sink: Sink, reactor: Any, kinds: tuple[Kind, ...] = (), *, pods: bool = False
 ) -> Source:
-    """What follows ``source``; only objects of ``kinds``, where some are named and it can tell."""
+    """What follows ``source``; only objects of ``kinds``, where some are named and it can tell.
+
+    The Kubernetes API has endpoints for every Service, so Pods are read there only where ``pods`` says that
+    they are needed for themselves: a large cluster has a hundred thousand of them.
+    """
     if isinstance(source, given.ManifestSource):
+        from skydns_py.sources.manifests import ManifestSource  # noqa: PLC0415  # as below
+
         return ManifestSource(source, sink, reactor)
+    if isinstance(source, given.KubernetesSource):
+        from skydns_py.sources.kubernetes import KubernetesSource  # noqa: PLC0415  # TLS and HTTP, only for this
+
+        wanted = [kind for kind in kinds or NAMED if pods or kind is not Kind.POD]
+        return KubernetesSource(source, sink, reactor, wanted)
+    from skydns_py.sources.etcd import EtcdSource  # noqa: PLC0415  # gRPC is 15 MB, only for this
+
     return EtcdSource(source, sink, reactor, kinds=kinds or None)
+
+
+def place_of(port: Any) -> given.HostPort:
+    """Where a listening port is."""
+    at = port.getHost()
+    return given.HostPort(at.host, at.port)
 
 
 def start_logging(level: given.LogLevel) -> None:
@@ -159,8 +204,7 @@ def zone_settings(found: given.Settings) -> ZoneSettings:
 
 def run(found: given.Settings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Raises ConfigError where that cannot start."""
-    from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
-
+    reactor = the_reactor()
     start_logging(found.log_level)
     before_first_list()
     server = Server(found, reactor)

@@ -19,12 +19,13 @@ ANSWER_SECONDS = 5.0
 
 
 class Serving:
-    """A server with the given settings, as in a configuration file, on ports of its own."""
+    """A server with these flags and settings, as in a configuration file, on ports of its own."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *flags: str, **settings: Any) -> None:
         self.port, self.http_port = free_port(), free_port()
         place = f"127.0.0.1:{self.http_port}"
         self.config = folder / "skydns.yaml"
+        self._flags = flags
         pages = {"health": place, "ready": place, "metrics": place}
         defaults = {"listen": [f"127.0.0.1:{self.port}"], "http": pages}
         self.config.write_text(yaml.safe_dump(defaults | settings))
@@ -33,7 +34,7 @@ class Serving:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "skydns_py", "serve", "-c", str(self.config)]
+        command = [sys.executable, "-m", "skydns_py", "serve", "-c", str(self.config), *self._flags]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from skydns_py import config
-from skydns_py.cli import Commands, env_diff, env_source
+from skydns_py.cli import Commands, add_kubernetes, env_diff, env_source
 from skydns_py.errors import ConfigError
 from skydns_py.pods.environment import candidates, chosen
-from skydns_py.settings import EtcdSource, ManifestSource
+from skydns_py.settings import AnySource
 from skydns_py.settings_text import parse_namespace
 
 NEWEST = 2**63 - 1
@@ -41,8 +41,12 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--etcd", metavar="URL", action="append", default=[], help="take Services from etcd (repeatable)"
     )
+    add_kubernetes(parser, "print")
     parser.add_argument(
-        "--as-of", metavar="REVISION", default="", help="what a pod started at that revision of etcd got"
+        "--as-of",
+        metavar="REVISION",
+        default="",
+        help="what a pod started at that revision of etcd, or resourceVersion of the API, got",
     )
 
 
@@ -68,7 +72,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the environment, or the difference."""
     _check_usage(arguments)
-    flags = config.Flags(manifests=arguments.manifests, etcd=tuple(arguments.etcd))
+    flags = config.Flags(
+        arguments.manifests, tuple(arguments.etcd), arguments.kubeconfig, arguments.in_cluster
+    )
     namespace = config.flag("--namespace", parse_namespace, arguments.namespace)
     revision = config.flag("--as-of", _revision, arguments.as_of) if arguments.as_of else 0
     source = config.load(arguments.config, flags).source
@@ -102,7 +108,7 @@ def _revision(text: str) -> int:
 class _Wanted:
     """Where Services come from, and for what kind of pod."""
 
-    source: EtcdSource | ManifestSource
+    source: AnySource
     namespace: str
     links: bool
 

@@ -1,7 +1,7 @@
 """All Services of a source read once, for a command that needs them now and then ends.
 
 1. Everything is of one moment: one revision of etcd, or one look at the manifests (again, a few times,
-   where a file is being written meanwhile).
+   where a file is being written meanwhile).  For the Kubernetes API see ``env_api``.
 2. What cannot be decoded is told, one line each, and left out.  Of etcd, only what a pod of the
    namespace could see is decoded.
 3. A namespace is refused where Namespace objects are kept and none is called so, unless it holds a
@@ -21,7 +21,7 @@ from skydns_py.cluster import registry
 from skydns_py.cluster.objects import ClusterObject, Kind, Namespace, Ref, Service, Upsert
 from skydns_py.errors import ConfigError, DecodeError, StoreError
 from skydns_py.pods.environment import MASTER_NAMESPACE, is_master
-from skydns_py.settings import EtcdSource, ManifestSource
+from skydns_py.settings import AnySource, EtcdSource, KubernetesSource, ManifestSource
 from skydns_py.sources.listwatch import Entry, ListPage
 from skydns_py.sources.manifests import SETTLE_SECONDS, Look, Shelf
 
@@ -39,14 +39,16 @@ class Reading:
     refusals: tuple[str, ...] = ()
 
 
-def read(source: EtcdSource | ManifestSource, namespace: str, revision: int = 0) -> Reading:
-    """What ``source`` says now or, for etcd, said at ``revision``; it blocks.
+def read(source: AnySource, namespace: str, revision: int = 0) -> Reading:
+    """What ``source`` says now or, for etcd and the API, said at ``revision``; it blocks.
 
     Raises ConfigError for a namespace that is not there, a source that keeps no revisions and a
-    revision that etcd has no more or not yet; StoreError where etcd cannot be read.
+    revision that is there no more or not yet; StoreError where etcd or the API cannot be read.
     """
     if isinstance(source, EtcdSource):
         return _from_etcd(source, namespace, revision)
+    if isinstance(source, KubernetesSource):
+        return _from_api(source, namespace, revision)
     if revision:
         reason = "manifests keep no revisions; give --etcd URL, or what the pod has with --diff FILE"
         raise ConfigError(f"--as-of: {reason}")
@@ -104,6 +106,15 @@ def _from_etcd(source: EtcdSource, namespace: str, revision: int) -> Reading:
         except DecodeError as error:
             refusals.append(f"{title(ref)}: {error}")
     return Reading(tuple(services), tuple(refusals))
+
+
+def _from_api(source: KubernetesSource, namespace: str, revision: int) -> Reading:
+    from skydns_py.cli import env_api  # noqa: PLC0415  # TLS and HTTP, which other sources do without
+
+    found = env_api.read(source, namespace, revision)
+    if not _is_home(namespace, (service.ref for service in found.services)):
+        _check_namespace(namespace, found.namespaces, f"at revision {revision}" if revision else "here")
+    return Reading(found.services, found.refusals)
 
 
 class _Listing:

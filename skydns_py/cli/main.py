@@ -42,7 +42,8 @@ def parser(first: str = "") -> argparse.ArgumentParser:
 
     Each subcommand sets ``run``: arguments in, exit code out.  What the others import is a tenth of a second.
     """
-    top = _Parser(prog="skydns", description="Cluster DNS from etcd or manifests.", allow_abbrev=False)
+    about = "Cluster DNS from etcd, the Kubernetes API or manifests."
+    top = _Parser(prog="skydns", description=about, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"skydns {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in (first,) if first in COMMANDS else COMMANDS:

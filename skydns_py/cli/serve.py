@@ -3,7 +3,7 @@
 import argparse
 
 from skydns_py import checks, config
-from skydns_py.cli import Commands
+from skydns_py.cli import Commands, add_kubernetes
 from skydns_py.settings import Settings
 
 
@@ -17,6 +17,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--etcd", metavar="URL", action="append", default=[], help="serve what this etcd says (repeatable)"
     )
+    add_kubernetes(parser, "serve")
     parser.add_argument("--zone", metavar="NAME", default="", help="the cluster's domain (cluster.local)")
     parser.add_argument(
         "--listen",
@@ -33,6 +34,8 @@ def settings(arguments: argparse.Namespace) -> Settings:
     flags = config.Flags(
         manifests=arguments.manifests,
         etcd=tuple(arguments.etcd),
+        kubeconfig=arguments.kubeconfig,
+        in_cluster=arguments.in_cluster,
         zone=arguments.zone,
         listen=tuple(arguments.listen),
     )

@@ -171,7 +171,10 @@ def test_where_namespaces_are_kept_one_that_is_not_there_is_refused(skydns: Run,
 
 
 RULE = "at most 63 of a-z, 0-9 and '-', the ends no '-'"
-SOURCE = "give a source: --manifests PATH, --etcd URL, or source.manifests or source.etcd in -c FILE"
+SOURCE = (
+    "give a source: --manifests PATH, --etcd URL, --kubeconfig FILE or --in-cluster, "
+    "or source.manifests, source.etcd or source.kubernetes in -c FILE"
+)
 PODS = "give what `env` prints in the pod, or its /proc/PID/environ"
 
 

@@ -43,7 +43,8 @@ def test_the_program_exits_2_with_one_line_on_wrong_usage() -> None:
     done = started("serve")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "skydns: give a source: --manifests PATH, --etcd URL, or source.manifests or source.etcd in -c FILE\n"
+        "skydns: give a source: --manifests PATH, --etcd URL, --kubeconfig FILE or --in-cluster, "
+        "or source.manifests, source.etcd or source.kubernetes in -c FILE\n"
     )
 
 
