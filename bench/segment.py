@@ -90,6 +90,11 @@ class Etcd:
         self._command = ["ip", "netns", "exec", space, *command]
         self._folder = folder
         self.process = self._start()
+        self.source = {"etcd": {"endpoints": [url]}}
+
+    def close(self) -> None:
+        """End it."""
+        _stop(self.process)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         with (self._folder / "etcd.log").open("ab") as output:
@@ -253,9 +258,20 @@ class Seen:
 
 
 class Segment:
-    """The namespaces, etcd and nodes ``n1`` on."""
+    """The namespaces, the store and nodes ``n1`` on.
 
-    def __init__(self, folder: Path, stack: ExitStack, nodes: int, **balancer: Any) -> None:
+    ``store`` makes what takes etcd's place, from its namespace and a folder: with its ``source`` for the
+    settings, ``put``, ``delete``, ``get``, ``below``, ``restart`` and ``close``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stack: ExitStack,
+        nodes: int,
+        store: Callable[[str, Path], Any] = Etcd,
+        **balancer: Any,
+    ) -> None:
         self._folder = folder
         self._stack = stack
         self._label = f"seg{os.getpid()}-{next(_numbers)}"
@@ -263,14 +279,14 @@ class Segment:
         for bridge in ("br0", "br1"):
             _run("ip", "-n", self._switch, "link", "add", bridge, "type", "bridge")
             _run("ip", "-n", self._switch, "link", "set", bridge, "up")
-        store = self._space("store")
-        self._plug(store, "mgmt0", "br1", f"{STORE}/24")
-        self.etcd = Etcd(store, folder)
-        stack.callback(lambda: _stop(self.etcd.process))
+        space = self._space("store")
+        self._plug(space, "mgmt0", "br1", f"{STORE}/24")
+        self.etcd = store(space, folder)
+        stack.callback(self.etcd.close)
         self.client = self._space("client")
         self._plug(self.client, "eth0", "br0", f"{CLIENT}/24", "2001:db8::200/64")
         self.settings = {
-            "source": {"etcd": {"endpoints": [self.etcd.url]}},
+            "source": self.etcd.source,
             "balancer": {"pools": [{"name": "segment", "addresses": [POOL]}], **balancer},
         }
         self.nodes = [self._node(number) for number in range(1, nodes + 1)]
@@ -389,7 +405,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def segment(folder: Path, nodes: int = 3, **balancer: Any) -> Iterator[Segment]:
-    """A segment; ``balancer`` are settings.  All of it is gone afterwards."""
+    """A segment; ``balancer`` are its ``store``, and settings.  All of it is gone afterwards."""
     with ExitStack() as stack:
         yield Segment(folder, stack, nodes, **balancer)
 

@@ -1,6 +1,5 @@
 """The way of a change to a load balancer: source → cluster → who asks for one, and where backends are."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -8,23 +7,21 @@ from skydns_py.balancer.store import CONTROLLER
 from skydns_py.balancer.view import View
 from skydns_py.cluster.objects import Event, Kind, Node, Service
 from skydns_py.cluster.state import Change, Cluster, ServiceView
-from skydns_py.ops.status import Status
-
-log = logging.getLogger("skydns")
+from skydns_py.ops.status import Following
 
 CHUNK = 1000
 """Changes looked at before the reactor has its turn; most Services ask for nothing and take microseconds."""
 
 
-class BalancerFeed:
+class BalancerFeed(Following):
     """The sink of a source. ``wanting`` are the Services that ask for a balancer, as ``my-ns/web``."""
 
     def __init__(self, view: View, reactor: Any) -> None:
+        super().__init__()
         self._view = view
         self._reactor = reactor
         self._cluster = Cluster()
         self._pending: Any = None
-        self.status = Status()
         self.wanting: dict[str, Service] = {}
         self.nodes: dict[str, Node] = {}
         self.changed: Callable[[str], None] = lambda _: None
@@ -43,26 +40,17 @@ class BalancerFeed:
 
     def apply(self, events: Sequence[Event]) -> None:
         """See ``Sink.apply``."""
-        self.status.events += len(events)
+        super().apply(events)
         self._cluster.apply(events)
         self._schedule()
 
     def synced(self) -> None:
         """See ``Sink.synced``."""
-        self.status.syncs += 1
-        self.status.stale = ""
+        super().synced()
         self._schedule()
 
-    def lost(self, reason: str) -> None:
-        """See ``Sink.lost``."""
-        self.status.losses += 1
-        self.status.stale = reason
-        log.warning("%s; going by what is known", reason)
-
-    def refused(self, where: str, reason: str) -> None:
-        """See ``Sink.refused``."""
-        self.status.refused += 1
-        log.warning("%s: %s", where, reason)
+    def _meanwhile(self) -> str:
+        return "going by what is known" if self.status.synced else "not ready yet"
 
     def eligible(self, seat: str) -> Collection[str]:
         """The nodes that may have a seat: all that are alive, under the Local policy those with backends.

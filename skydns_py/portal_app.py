@@ -6,12 +6,10 @@ It ends with SIGTERM and leaves the rules where they are: connections go on, and
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred
-
+from skydns_py import checks
 from skydns_py import settings as given
 from skydns_py.app import make_source, run_until_stopped, start_logging
 from skydns_py.cluster.objects import Kind
@@ -19,16 +17,14 @@ from skydns_py.errors import SkydnsError
 from skydns_py.ops.listening import listen
 from skydns_py.ops.memory import after_first_list, before_first_list
 from skydns_py.ops.portal_metrics import portal_page
+from skydns_py.ops.reactor import the_reactor
 from skydns_py.portal.announce import Announcer, announce_at
-from skydns_py.portal.backend import Command
 from skydns_py.portal.choose import Chosen, choose, claim, every_backend, own_addresses, remove
-from skydns_py.portal.flows import flush
 from skydns_py.portal.health import HealthPorts
 from skydns_py.portal.plan.model import Host
-from skydns_py.portal.process import run as run_command
 from skydns_py.portal.runner import Programmed, Runner
-from skydns_py.portal.stale import Fronts
-from skydns_py.portal_feed import PortalFeed
+from skydns_py.portal.world import Rehearsal, World
+from skydns_py.portal_feed import PortalFeed, PortalFeedOnce, counted
 
 log = logging.getLogger("skydns")
 
@@ -36,61 +32,24 @@ KINDS = (Kind.SERVICE, Kind.ENDPOINTS, Kind.SLICE, Kind.POD, Kind.NODE)
 """What portals are made of; Pods for Services whose endpoints nobody else derives."""
 
 
-class World:
-    """Processes, timers and connection tracking, for the runner."""
+class How(NamedTuple):
+    """Until stopped; or only once, or only in print, and within so many seconds."""
 
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-
-    def run(self, command: Command) -> "Deferred[str]":
-        """What the command prints."""
-        return run_command(command, self._reactor)
-
-    def later(self, seconds: float, function: Callable[[], object]) -> Any:
-        """Call it then."""
-        return self._reactor.callLater(seconds, function)
-
-    def seconds(self) -> float:
-        """A clock that only goes forward."""
-        return time.monotonic()
-
-    def flush(self, stale: Sequence[Fronts]) -> int:
-        """End such flows."""
-        return flush(stale)
-
-
-class Rehearsal(World):
-    """Reads what is there, and prints what it would run."""
-
-    def __init__(self, reactor: Any, inventory: Sequence[Command]) -> None:
-        super().__init__(reactor)
-        self._reads = frozenset(inventory)
-
-    def run(self, command: Command) -> "Deferred[str]":
-        """As ``World.run`` for what only reads; anything else is printed."""
-        if command in self._reads:
-            return super().run(command)
-        print("#", *command.argv)  # noqa: T201 -- the output that was asked for
-        print(command.stdin, end="")  # noqa: T201 -- likewise
-        done: Deferred[str] = Deferred()
-        done.callback("")
-        return done
-
-    def flush(self, stale: Sequence[Fronts]) -> int:  # noqa: ARG002 -- nothing is ended
-        """Nothing."""
-        return 0
+    once: bool = False
+    dry_run: bool = False
+    seconds: int = 30
 
 
 class Programmer:
     """Everything ``skydns portal`` runs; raises ConfigError where it cannot be set up."""
 
-    def __init__(self, found: given.Settings, reactor: Any, *, once: bool, dry_run: bool) -> None:
+    def __init__(self, found: given.Settings, reactor: Any, how: How) -> None:
         self._reactor = reactor
-        self._once = once or dry_run
+        self._how = how
+        self._once, dry_run = how.once or how.dry_run, how.dry_run
         self._claim = None if dry_run else claim()
-        self._dry_run = dry_run
         self._host = make_host(found.portal)
-        self.chosen: Chosen = choose(found.portal, self._host)
+        self.chosen: Chosen = choose(found.portal, self._host, rehearsal=dry_run)
         backend = self.chosen.backend
         world = Rehearsal(reactor, backend.inventory()) if dry_run else World(reactor)
         self.runner = Runner(backend, self.chosen.guard, world, self._synced, self._failed)
@@ -98,17 +57,22 @@ class Programmer:
         self._health = HealthPorts(reactor)
         self._announcer = Announcer()
         self.feed = PortalFeed(self._host, self.runner, self._health, reactor)
+        if how.once:
+            self.feed = PortalFeedOnce(self._host, self.runner, self._health, reactor, self._end)
         self._pages = [] if self._once else self._listen(found.portal.http)
         if self.runner.telling:
             self._pages.append(announce_at(found.portal.announce, self._announcer, reactor))
         assert found.source is not None, "portal asks for a source"
         self._source = make_source(found.source, self.feed, reactor, KINDS)
-        self.exit_code = 0
+        self._ended = False
+        self.complaint = "stopped before anything was programmed" if self._once else ""
 
     def start(self) -> None:
         """Follow the source."""
         log.info("programming with %s; this node is %s", self.chosen.kind, self._host.node)
         self._source.start()
+        if self._once:
+            self._reactor.callLater(self._how.seconds, self._give_up)
 
     def stop(self) -> None:
         """Follow the source no more; the rules stay."""
@@ -133,10 +97,11 @@ class Programmer:
                 *(count, syncs.last_seconds, since),
             )
             self._reactor.callLater(0, after_first_list)
-        if syncs.done == 1 and not self._dry_run:
+        if syncs.done == 1 and not self._how.dry_run:
             self._remove_others()
         if self._once:
-            self._reactor.callLater(0, self._reactor.stop)
+            refused = self.feed.status.refused
+            self._end(f"{counted(refused)} cannot be used; see above" if refused else "")
 
     def _remove_others(self) -> None:
         """What another backend left would go on translating: take it away, now that ours is there."""
@@ -151,7 +116,20 @@ class Programmer:
     def _failed(self) -> None:
         self._health.healthy = False
         if self._once:
-            self.exit_code = 1
+            self._end("the kernel cannot be programmed; see above")
+
+    def _give_up(self) -> None:
+        """The source, and every command, has had its time."""
+        if self.feed.read_at:
+            self._end(f"what the source says was not programmed within {self._how.seconds} s")
+        else:
+            reason = self.feed.status.stale or "it does not answer"
+            self._end(f"the source was not read within {self._how.seconds} s: {reason}")
+
+    def _end(self, complaint: str) -> None:
+        """Be done, once; what is complained about is the command's last line."""
+        if not self._ended:
+            self._ended, self.complaint = True, complaint
             self._reactor.callLater(0, self._reactor.stop)
 
     def _listen(self, http: given.HttpSettings) -> list[Any]:
@@ -181,15 +159,18 @@ def make_host(portal: given.PortalSettings) -> Host:
     )
 
 
-def run(found: given.Settings, *, once: bool, dry_run: bool) -> int:
-    """Programme until SIGTERM or SIGINT, or once; returns the exit code."""
-    from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
-
+def run(found: given.Settings, how: How) -> int:
+    """Programme until SIGTERM or SIGINT, or once; SkydnsError where that cannot be done."""
+    reactor = the_reactor()
     start_logging(found.log_level)
     before_first_list()
-    programmer = Programmer(found, reactor, once=once, dry_run=dry_run)
+    if not checks.may(checks.CAP_NET_ADMIN):
+        log.warning("without CAP_NET_ADMIN: this is for a host that has none of our rules yet")
+    programmer = Programmer(found, reactor, how)
     run_until_stopped(reactor, programmer.start, programmer.stop)
-    return programmer.exit_code
+    if programmer.complaint:
+        raise SkydnsError(programmer.complaint)
+    return 0
 
 
 def clean_up(found: given.Settings) -> int:

@@ -6,12 +6,12 @@ to Services that exist.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from skydns_py.cluster.objects import Event, Kind, Node
 from skydns_py.cluster.state import Change, Cluster, ServiceView
-from skydns_py.ops.status import Status
+from skydns_py.ops.status import Following
 from skydns_py.portal.health import HealthPorts
 from skydns_py.portal.plan.model import Host, Portal, ServiceKey
 from skydns_py.portal.plan.plan import Plan
@@ -23,10 +23,11 @@ CHUNK = 500
 """Services planned before the reactor has its turn: some 50 ms, at the start, while nobody waits."""
 
 
-class PortalFeed:
+class PortalFeed(Following):
     """The sink of a source. ``services`` have portals; ``read_at``: when the first list was complete."""
 
     def __init__(self, host: Host, runner: Runner, health: HealthPorts, reactor: Any) -> None:
+        super().__init__()
         self._node = host.node
         self._runner = runner
         self._health = health
@@ -37,37 +38,27 @@ class PortalFeed:
         self._nodes: set[str] = set()
         self._caught_up = False
         self._pending: Any = None
-        self.status = Status()
         self.services: set[ServiceKey] = set()
         self.read_at = 0.0
 
     def apply(self, events: Sequence[Event]) -> None:
         """See ``Sink.apply``."""
-        self.status.events += len(events)
+        super().apply(events)
         self._cluster.apply(events)
         if self._caught_up and self._pending is None:
             self._plan_some()
 
     def synced(self) -> None:
         """See ``Sink.synced``."""
-        self.status.syncs += 1
-        self.status.stale = ""
+        super().synced()
         if not self._caught_up:
             self.read_at = self._reactor.seconds()
         self._caught_up = True
         if self._pending is None:
             self._plan_some()
 
-    def lost(self, reason: str) -> None:
-        """See ``Sink.lost``."""
-        self.status.losses += 1
-        self.status.stale = reason
-        log.warning("%s; %s", reason, "what is programmed stays" if self._caught_up else "not ready yet")
-
-    def refused(self, where: str, reason: str) -> None:
-        """See ``Sink.refused``."""
-        self.status.refused += 1
-        log.warning("%s: %s", where, reason)
+    def _meanwhile(self) -> str:
+        return "what is programmed stays" if self._caught_up else "not ready yet"
 
     def _plan_some(self) -> None:
         """Plan a chunk of what has changed; once nothing is left, have it programmed."""
@@ -121,3 +112,29 @@ class PortalFeed:
 
     def _view(self, key: ServiceKey) -> ServiceView | None:
         return self._cluster.view(key)
+
+
+class PortalFeedOnce(PortalFeed):
+    """Programs the first complete picture, or ``give_up`` hears why there is none.
+
+    Whoever programs once does not come back to mend it.  What is known by name only, or was in a file that
+    cannot be read, would lose its portals, which may be in the kernel; so nothing is touched.
+    """
+
+    def __init__(
+        self, host: Host, runner: Runner, health: HealthPorts, reactor: Any, give_up: Callable[[str], None]
+    ) -> None:
+        super().__init__(host, runner, health, reactor)
+        self._give_up = give_up
+
+    def synced(self) -> None:
+        """See ``Sink.synced``."""
+        if refused := self.status.refused:
+            self._give_up(f"nothing is programmed: {counted(refused)} cannot be used; see above")
+        else:
+            super().synced()
+
+
+def counted(refused: int) -> str:
+    """As a person reads it."""
+    return "an object or file" if refused == 1 else f"{refused} objects or files"

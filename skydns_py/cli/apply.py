@@ -1,6 +1,7 @@
 """``skydns apply``: make etcd hold what the manifests say.
 
-1. Nothing is written before every document is valid and every key may be written.
+1. Nothing is written before every document is valid and every key may be written; ``addresses`` has what
+   is refused beyond that.
 2. What is compared is meaning: the stored document without what a server fills in.  An equal one is
    left untouched, so applying twice changes no revision and wakes no watcher.
 3. A stored ``status`` stays where the manifest has none; uid and creationTimestamp stay always.
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from skydns_py.cli import Commands, store
+from skydns_py.cli import Commands, addresses, store
 from skydns_py.cli.allocate import Allocator
 from skydns_py.cli.documents import Document, Json, load, meaning, plain
 from skydns_py.cli.kinds import title
@@ -47,7 +48,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Apply; one line for each object, in the order given."""
     etcd = store.source(arguments)
-    documents = load(arguments.filename)
+    documents = load(arguments.filename, addresses.check)
     with store.connect(etcd) as place:
         keys = [registry.key_for(document.ref, place.prefix) for document in documents]
         held = place.read(keys)

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,10 @@ class Document:
     value: Json
 
 
-def load(paths: Sequence[str]) -> list[Document]:
+def load(paths: Sequence[str], check: Callable[[Json], None] = lambda _: None) -> list[Document]:
     """The objects in these files, folders and "-" (standard input), in their order.
 
+    ``check`` gets each of them as it was written and raises DecodeError where it is not wanted.
     Raises ConfigError for a path that is not there, and SkydnsError with one line for each document
     that cannot be used or that names an object a second time.
     """
@@ -57,7 +58,7 @@ def load(paths: Sequence[str]) -> list[Document]:
     refused: list[str] = []
     for where, item in _items(paths):
         try:
-            document = read(where, item)
+            document = read(where, item, check)
             first = found.setdefault(document.ref, document)
             if first is not document:
                 refused.append(f"{where}: {title(document.ref)} is already in {first.where}; keep one")
@@ -68,13 +69,14 @@ def load(paths: Sequence[str]) -> list[Document]:
     return list(found.values())
 
 
-def read(where: str, item: object) -> Document:
+def read(where: str, item: object, check: Callable[[Json], None] = lambda _: None) -> Document:
     """One parsed document, not a list; DecodeError names its field."""
     value = plain(item)
     objects = decode_document(value)
     if len(objects) != 1:
         kind = f"{value.get('apiVersion')} {value.get('kind')}"
         raise DecodeError("kind", f"{kind!r} is not stored here; only {', '.join(KINDS)}")
+    check(value)
     ref = objects[0].ref
     if value["apiVersion"] == decode_v1beta1.VERSION:
         value = plain(decode_v1beta1.upgrade(value))

@@ -2,6 +2,9 @@
 
 ``auto`` is nftables where the kernel takes the very rules that would be written (``nft --check``), because it
 is flat in the number of Services and a change there is a few map elements; else iptables.
+
+Without CAP_NET_ADMIN, in a rehearsal, the kernel is asked in a user namespace (user_namespaces(7)): it is the
+same kernel.  nftables that is asked for by name is then taken without asking.
 """
 
 import logging
@@ -10,10 +13,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from skydns_py import checks
 from skydns_py.cluster.objects import Address
 from skydns_py.errors import ConfigError, SkydnsError
 from skydns_py.portal.backend import Backend, Command
-from skydns_py.portal.guard import Guard, LegacyGuard, NfTablesGuard
+from skydns_py.portal.guard import Guard, LegacyGuard, NfTablesGuard, Unguarded
 from skydns_py.portal.iptables import probe
 from skydns_py.portal.iptables.backend import IptablesBackend, Tools
 from skydns_py.portal.iptables.tools import PREFIX
@@ -39,25 +43,29 @@ class Chosen:
     kind: str
 
 
-def choose(portal: PortalSettings, host: Host) -> Chosen:
-    """What the settings ask for, or what the host supports; ConfigError where there is nothing to use."""
+def choose(portal: PortalSettings, host: Host, *, rehearsal: bool = False) -> Chosen:
+    """What the settings ask for, or what the host supports; ConfigError where there is nothing to use.
+
+    A ``rehearsal`` is not guarded, and may lack CAP_NET_ADMIN.
+    """
     if portal.backend is not PortalBackend.IPTABLES:
-        refusal = _nftables_refusal(host)
+        refusal = _nftables_refusal(host, asked_for=portal.backend is PortalBackend.NFTABLES)
         if not refusal:
-            return _nft(portal, host)
+            return _nft(portal, host, rehearsal)
         if portal.backend is PortalBackend.NFTABLES:
             raise ConfigError(f"portal.backend: nftables cannot be used here: {refusal}")
         log.info("nftables cannot be used here: %s", refusal)
-    return _iptables(portal.iptables, host)
+    return _iptables(portal.iptables, host, rehearsal)
 
 
-def _nft(portal: PortalSettings, host: Host) -> Chosen:
+def _nft(portal: PortalSettings, host: Host, rehearsal: bool) -> Chosen:
     if portal.localhost_node_ports:
         complaint = "portal.localhost_node_ports: nftables has none; set portal.backend to iptables"
         if portal.backend is PortalBackend.NFTABLES:
             raise ConfigError(complaint)
         log.warning("%s", complaint)
-    return Chosen(NftablesBackend(host), NfTablesGuard(_nftables(), lambda _: True), NftablesBackend.name)
+    guard = Unguarded() if rehearsal else NfTablesGuard(_nftables(), lambda _: True)
+    return Chosen(NftablesBackend(host), guard, NftablesBackend.name)
 
 
 def every_backend(host: Host) -> Iterator[tuple[str, Backend]]:
@@ -100,17 +108,32 @@ def _nftables() -> list[tuple[str, str]]:
     return [("ip", TABLE), ("ip6", TABLE)]
 
 
-def _nftables_refusal(host: Host) -> str:
-    """Why the kernel or the tool does not take our rules; "" where they do."""
+def _nftables_refusal(host: Host, *, asked_for: bool) -> str:
+    """Why the kernel or the tool does not take our rules; "" where they do, or cannot be asked."""
+    admin = checks.may(checks.CAP_NET_ADMIN)
+    if asked_for and not admin and which("nft"):
+        return ""
+    prefix = () if admin or not which("nft") else _apart()
     backend = NftablesBackend(host)
     backend.adopt([""] * len(backend.inventory()))
     backend.want(("", ""), [_sample(4), _sample(6)])
     try:
         for command in backend.pending():
-            run_now(Command((command.argv[0], "--check", *command.argv[1:]), command.stdin))
+            run_now(Command((*prefix, command.argv[0], "--check", *command.argv[1:]), command.stdin))
     except SkydnsError as error:
         return str(error)
     return ""
+
+
+def _apart() -> tuple[str, ...]:
+    """What lets a plain user ask the kernel; ConfigError where it does not let them."""
+    try:
+        run_now(Command((*probe.APART, "true")))
+    except SkydnsError as error:
+        raise ConfigError(
+            f"only CAP_NET_ADMIN may ask this kernel what it takes; give --backend as well ({error})"
+        ) from None
+    return probe.APART
 
 
 def _sample(family: int) -> Portal:
@@ -120,14 +143,15 @@ def _sample(family: int) -> Portal:
     return Portal("", "", "", family, "TCP", 1, (address,), node_port=1, cluster=target, affinity_seconds=1)
 
 
-def _iptables(variant: IptablesVariant, host: Host) -> Chosen:
+def _iptables(variant: IptablesVariant, host: Host, rehearsal: bool) -> Chosen:
     tools = probe.detect(variant)
     backend = IptablesBackend(host, tools)
     legacy = "legacy" in run_now(Command((tools.restore4, "--version")))
-    guard: Guard = (LegacyGuard if legacy else NfTablesGuard)(
-        _tables(tools), lambda name: name.startswith(PREFIX)
-    )
-    return Chosen(backend, guard, f"iptables-{'legacy' if legacy else 'nft'}")
+    kind = f"iptables-{'legacy' if legacy else 'nft'}"
+    if rehearsal:
+        return Chosen(backend, Unguarded(), kind)
+    guarded = LegacyGuard if legacy else NfTablesGuard
+    return Chosen(backend, guarded(_tables(tools), lambda name: name.startswith(PREFIX)), kind)
 
 
 def _tables(tools: Tools) -> list[tuple[str, str]]:

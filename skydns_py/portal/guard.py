@@ -64,6 +64,17 @@ class Guard(Protocol):
         """Whether somebody else changed ours; the caller then writes everything anew and remembers it."""
 
 
+class Unguarded:
+    """Notices nothing: for a rehearsal, which changes nothing either and may lack the permission to look."""
+
+    def remember(self, commands: int = 0) -> None:
+        """See ``Guard``."""
+
+    def disturbed(self) -> bool:
+        """See ``Guard``."""
+        return False
+
+
 class NfTablesGuard:
     """Listens for events of (family, table) pairs, families as nft calls them, from its construction on.
 

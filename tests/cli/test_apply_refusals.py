@@ -152,3 +152,18 @@ def test_an_api_servers_value_is_not_overwritten_without_force(
     done = skydns("apply", "-f", path, "--etcd", registry.url, "--force")
     assert done.out == ["service/my-ns/new created", "service/my-ns/web configured"]
     assert registry.document(KEY)["spec"]["clusterIP"] == "10.0.0.9"
+
+
+def test_an_address_that_nobody_can_be_reached_at_is_refused_and_can_be_deleted(
+    skydns: Run, registry: Registry, manifest: Write
+) -> None:
+    good = manifest("web.yaml", service())
+    assert skydns("apply", "-f", good, "--etcd", registry.url).code == 0
+    stored = registry.document(KEY)
+    stored["spec"]["clusterIP"] = "127.0.0.9"
+    path = manifest("bad.json", json.dumps(stored))
+    (line,) = refused(skydns, registry, path)
+    assert line == f"{path} document 1: spec.clusterIP: 127.0.0.9 is loopback: nobody can be reached there"
+    registry.put(KEY, json.dumps(stored).encode())  # as an earlier version stored it
+    assert "127.0.0.9" in skydns("get", "services", "--etcd", registry.url).text
+    assert skydns("delete", "-f", path, "--etcd", registry.url).code == 0

@@ -23,6 +23,7 @@ PREFIXES = {
     "Service": "/registry/services/specs",
     "Endpoints": "/registry/services/endpoints",
     "EndpointSlice": "/registry/endpointslices",
+    "Node": "/registry/minions",
 }
 CANARIES = {"canary-list": "10.96.255.1", "canary-slice": "10.96.255.2", "canary-6": "fd00:96::ffff"}
 
@@ -106,7 +107,8 @@ def _key(document: Document) -> str:
     """Where etcd has the object; a v1beta1 one has its names at the top."""
     meta = document.get("metadata", document)
     name = meta.get("name") or meta["id"]
-    return f"{PREFIXES[document['kind']]}/{meta['namespace']}/{name}"
+    place = f"{meta['namespace']}/{name}" if "namespace" in meta else name
+    return f"{PREFIXES[document['kind']]}/{place}"
 
 
 def _put(document: Document) -> Document:

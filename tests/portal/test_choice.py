@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from skydns_py import special
 from skydns_py.cluster.objects import Endpoint, EndpointPort, Exposure, Hints, Service, ServicePort, Subset
 from skydns_py.cluster.state import ServiceView
 from skydns_py.portal.plan.model import Host, Portal
-from skydns_py.portal.plan.portals import portals
+from skydns_py.portal.plan.portals import portals, unusable
 from tests.builders import all_packed, packed
 from tests.builders import service as make
 
@@ -214,6 +215,19 @@ def test_an_address_that_is_nobodys_alone_is_no_front(address: str) -> None:
 def test_the_same_of_ipv6(address: str) -> None:
     (portal,) = portals(view(make(portals=f"{address} fd00::1", ports=":80")), HOST)
     assert portal.inside == all_packed("fd00::1")
+
+
+@pytest.mark.parametrize("network", special.SPECIAL, ids=str)
+def test_what_is_no_front_is_what_apply_and_the_settings_refuse(network: special.Network) -> None:
+    ends = {int(network[0]) - 1, int(network[0]), int(network[-1]), int(network[-1]) + 1}
+    inside = range(1 << network.max_prefixlen if network.version == 4 else 1 << 128)
+    for each in (type(network[0])(number) for number in ends if number in inside):
+        assert unusable(each.packed) == bool(special.kind_of(each)), each
+
+
+def test_class_e_is_routed_by_linux_and_so_may_be_a_front() -> None:
+    (portal,) = portals(view(make(portals="240.0.0.1", ports=":80")), HOST)
+    assert portal.inside == all_packed("240.0.0.1")
 
 
 def test_a_portal_ip_that_is_the_nodes_own_is_left_to_the_node_unless_dns_there_is_untracked() -> None:

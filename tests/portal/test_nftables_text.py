@@ -1,7 +1,10 @@
 """What the nftables backend prints, and when."""
 
+import re
 from dataclasses import replace
 from ipaddress import ip_network
+
+import pytest
 
 from skydns_py.portal.nftables.backend import NftablesBackend
 from skydns_py.portal.plan.model import Host, Portal, Target
@@ -124,6 +127,18 @@ def test_a_comment_is_never_longer_than_127_bytes() -> None:
     assert tables["ip"].elements["services"]  # the state refuses longer ones
     backend.want(KEY, [replace(WEB, namespace='a"b', service="c\nd")])
     assert any('comment "a?b/c?d:http"' in line for line in pending(backend))
+
+
+@pytest.mark.parametrize("port_name", ["http-metrics", "x" * 63, ""])
+def test_a_shortened_comment_keeps_the_ports_name_and_tells_services_apart(port_name: str) -> None:
+    backend, _ = started()
+    long = replace(WEB, namespace="n" * 63, service="s" * 63, port_name=port_name)
+    backend.want(KEY, [long, replace(long, service="s" * 62 + "t", inside=(OWN,))])
+    comments = {found[1] for line in pending(backend) for found in re.finditer('comment "([^"]+)"', line)}
+    shown = {each for each in comments if each.startswith("nnn")}
+    assert len(shown) == (2 if port_name else 1 + 1)
+    assert all("/sss" in each and len(each) == 127 for each in shown)
+    assert all(each.endswith(f":{port_name}") for each in shown if port_name)
 
 
 def test_a_target_that_is_itself_a_refused_front_is_reached_through_another() -> None:

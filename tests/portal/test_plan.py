@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,26 @@ def test_a_change_of_endpoints_touches_no_other_service() -> None:
     before = cluster.views[KEYS[0]]
     cluster.views[KEYS[0]] = ServiceView(before.service, ())
     assert [key for key, _ in cluster.plan.update(KEYS[0], before)] == [KEYS[0]]
+
+
+def test_an_address_without_a_portal_is_said_once_until_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    key, shown = KEYS[0], "a/one gets no portal at"
+    views = {key: service(key, "10.0.0.1 127.0.0.9")}
+    plan = Plan(Host(own=(packed("10.0.0.1"),)), views.get)
+    for _ in range(3):
+        list(plan.update(key, views[key]))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{shown} 10.0.0.1: it is this node's own",
+        f"{shown} 127.0.0.9: it is loopback",
+    ]
+    caplog.clear()
+    good = service(key, "10.0.0.1")
+    before, views[key] = views[key], good
+    list(plan.update(key, before))
+    assert not caplog.records
+    views[key] = before
+    list(plan.update(key, good))
+    assert [record.getMessage() for record in caplog.records] == [f"{shown} 127.0.0.9: it is loopback"]
 
 
 def test_another_zone_is_planned_for_from_then_on() -> None:

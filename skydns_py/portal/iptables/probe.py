@@ -5,7 +5,8 @@
 2. The variant is the one in which kubelet left its hint (a chain KUBE-IPTABLES-HINT in mangle); else the one
    with more rules of others; else the one that ``iptables`` stands for.  Rules in both are worth a warning.
 3. What the kernel can do is tried out in a network namespace that lives as long as the trial (``unshare``).
-   Where none can be made, only what every kernel of this century has is taken for granted.
+   Whoever may make none gets one within a user namespace of their own; where that is not allowed either,
+   only what every kernel of this century has is taken for granted.
 """
 
 import logging
@@ -26,6 +27,8 @@ _NEEDED = {
     "xt_recent": "-p tcp -m recent --name skydns-probe --set -j DNAT --to-destination",
     "xt_addrtype": "-p tcp -m addrtype --src-type LOCAL -j DNAT --to-destination",
 }
+APART = ("unshare", "--user", "--map-root-user", "--net")
+"""Runs a program as root of a user namespace and a network namespace of its own (user_namespaces(7))."""
 _TARGET = {4: "192.0.2.1:80", 6: "[2001:db8::1]:80"}
 
 
@@ -120,8 +123,11 @@ class _Trial:
 
     def __init__(self, variant: _Variant) -> None:
         self._variant = variant
-        self._unshare = which("unshare")
-        self.possible = bool(self._unshare) and not self._fails(4, "*nat\nCOMMIT\n")
+        self._prefix: tuple[str, ...] = ("unshare", "--net")
+        self.possible = not self._fails(4, "*nat\nCOMMIT\n")
+        if not self.possible:
+            self._prefix = APART
+            self.possible = not self._fails(4, "*nat\nCOMMIT\n")
         waits = not self._fails(4, "*nat\nCOMMIT\n", "--test", "-w", "5", alone=self.possible)
         self.wait = ("-w", "5") if waits else ()
 
@@ -131,7 +137,7 @@ class _Trial:
 
     def _fails(self, family: int, text: str, *options: str, alone: bool = True) -> str:
         program = self._variant.program(family, "restore")
-        prefix = (self._unshare, "--net") if alone else ()
+        prefix = self._prefix if alone else ()
         try:
             run_now(Command((*prefix, program, "--noflush", *options), text))
         except CommandFailed as error:

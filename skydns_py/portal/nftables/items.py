@@ -169,6 +169,16 @@ def _numbered(targets: Sequence[Target], first: int) -> list[str]:
 def _comment(portal: Portal) -> str:
     """`` comment "namespace/service:port"``; at most 127 bytes, for one more fails the transaction."""
     text = _UNFIT.sub("?", str(portal))
-    if len(text) > COMMENT_BYTES // 4:
-        text = text.encode()[:COMMENT_BYTES].decode(errors="ignore")
+    if len(text) > COMMENT_BYTES // 4 and len(text.encode()) > COMMENT_BYTES:
+        text = _UNFIT.sub("?", _shortened(portal)).encode()[:COMMENT_BYTES].decode(errors="ignore")
     return f' comment "{text}"'
+
+
+def _shortened(portal: Portal) -> str:
+    """Less of namespace and Service, a digest of both for what is missing, and the whole port name."""
+    namespace, service = portal.namespace, portal.service
+    tail = f":{portal.port_name}" if portal.port_name else ""
+    digest = sha256(f"{namespace}/{service}".encode()).hexdigest()[:6]
+    room = COMMENT_BYTES - len(f"/~{digest}{tail}")
+    namespace = namespace[: max(room // 2, room - len(service))]
+    return f"{namespace}/{service[: room - len(namespace)]}~{digest}{tail}"

@@ -32,6 +32,7 @@ class Plan:
         self._view = view
         self._holder: dict[bytes, Claim] = {}
         self._waiting: dict[bytes, set[Claim]] = {}
+        self._told: dict[ServiceKey, dict[Address, str]] = {}
 
     def update(
         self, key: ServiceKey, before: ServiceView | None
@@ -39,8 +40,7 @@ class Plan:
         """The Service was ``before``: its portals now, and those of those that gain or lose a front."""
         view = self._view(key)
         found = portals(view, self._host)
-        for address in passed_over(view, self._host):
-            log.warning("%s/%s gets no portal at %s: it is the node's or nobody's", *key, ip_address(address))
+        self._tell(key, passed_over(view, self._host))
         was = dict(_claims(portals(before, self._host))) if before is not None else {}
         now = dict(_claims(found))
         rivals: dict[ServiceKey, None] = {}
@@ -62,6 +62,15 @@ class Plan:
     def portals(self, key: ServiceKey) -> tuple[Portal, ...]:
         """The Service's portals, without the fronts that another Service has."""
         return self._without_lost(key, portals(self._view(key), self._host))
+
+    def _tell(self, key: ServiceKey, reasons: dict[Address, str]) -> None:
+        """Say which addresses get no portal, once for as long as that and its reason stay."""
+        before = self._told.pop(key, {})
+        if reasons:
+            self._told[key] = reasons
+        for address, reason in reasons.items():
+            if before.get(address) != reason:
+                log.warning("%s/%s gets no portal at %s: %s", *key, ip_address(address), reason)
 
     def _without_lost(self, key: ServiceKey, found: tuple[Portal, ...]) -> tuple[Portal, ...]:
         return tuple(self._allowed(each, key) for each in found) if self._waiting else found

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
+from skydns_py import special
 from skydns_py.cluster.objects import Address, ServicePort
 from skydns_py.cluster.state import ServiceView
 from skydns_py.portal.plan.choice import candidates, cluster_targets, local_targets, near
@@ -15,22 +16,27 @@ _OCTETS = {4: 4, 6: 16}
 def unusable(address: Address) -> bool:
     """Whether an address means this host, a link, many hosts or none: no Service has such a one.
 
-    Unspecified, loopback, link-local, multicast and reserved addresses (RFC 6890), which would take over what
-    the node itself is reached by.
+    They would take over what the node itself is reached by.  As ``special.kind_of``, which costs 20 µs.
     """
     if len(address) == 4:
-        return address[0] in (0, 127) or address[0] >= 224 or address[:2] == b"\xa9\xfe"
-    return not any(address[:15]) or address[0] == 0xFF or (address[0] == 0xFE and address[1] & 0xC0 == 0x80)
+        first = address[0]
+        many = 224 <= first < 240 or address == b"\xff\xff\xff\xff"
+        return first in (0, 127) or many or address[:2] == b"\xa9\xfe"
+    if not any(address[:10]):
+        return address[10:12] in (b"\0\0", b"\xff\xff")
+    return address[0] == 0xFF or (address[0] == 0xFE and address[1] & 0xC0 == 0x80)
 
 
-def passed_over(view: ServiceView | None, host: Host) -> tuple[Address, ...]:
-    """The Service's addresses that get no portal: unusable ones, and a portal IP that is the node's own."""
+def passed_over(view: ServiceView | None, host: Host) -> dict[Address, str]:
+    """The Service's addresses that get no portal, and why."""
     if view is None:
-        return ()
+        return {}
     service, exposure = view.service, view.service.exposure
     every = (*service.addresses, *exposure.addresses, *exposure.balancer_addresses)
     own = [each for each in service.addresses if _is_taken(each, host)]
-    return tuple(dict.fromkeys((*filter(unusable, every), *own)))
+    return dict.fromkeys(own, "it is this node's own") | {
+        each: f"it is {special.kind_of(ip_address(each))}" for each in every if unusable(each)
+    }
 
 
 def _is_taken(address: Address, host: Host) -> bool:
