@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 from bench import cluster, portal_packets, registry, report, store
-from bench.process import SERVER_CORE, BenchError
+from bench.process import SERVER_CORE, BenchError, compile_package
 
 BACKENDS = {
     "nftables": {"backend": "nftables"},
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 def _inside(options: argparse.Namespace) -> int:
     """In the namespace: everything, and the report."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    compile_package()
     print(report.machine_line(), flush=True)
     programmed, connected = [], []
     with (

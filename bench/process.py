@@ -1,5 +1,6 @@
 """Processes under measurement: started on one core, their CPU time and memory read from /proc, stopped."""
 
+import compileall
 import os
 import shutil
 import socket
@@ -37,6 +38,14 @@ def require(name: str, package: str) -> str:
     if path is None:
         raise BenchError(f"{name} not found: install {package}")
     return path
+
+
+def compile_package() -> None:
+    """Compile what is measured, as pip does when it installs it.
+
+    Where PYTHONDONTWRITEBYTECODE is set, every start compiled all of it: 0.15 s.
+    """
+    compileall.compile_dir(Path(__file__).parent.parent / "skydns_py", quiet=1)
 
 
 def free_port() -> int:

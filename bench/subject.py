@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import ask, cluster
-from bench.process import Process, free_port
+from bench.process import Process, compile_package, free_port
 from skydns_py.dataplane.native import available
 
 _LOOPBACK = "127.0.0.0/8"
@@ -53,6 +53,7 @@ def running(
     folder: Path, etcd_url: str, services: int, name: str = NATIVE, seconds: float = 300
 ) -> Iterator[Subject]:
     """``skydns serve`` with one data plane on core 0, ready to answer for ``services`` Services in etcd."""
+    compile_package()
     port, ready = free_port(), free_port()
     config = folder / f"{name}.json"
     config.write_text(json.dumps(_settings(port, ready, etcd_url) | {"dataplane": _plane(name)}))

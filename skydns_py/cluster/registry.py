@@ -6,9 +6,10 @@ earliest releases wrote no namespace; such a key is in ``default``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from skydns_py.cluster import decode_json, decode_protobuf, straight
-from skydns_py.cluster.fields import parse_json
+from skydns_py.cluster.fields import SHARED, parse_json
 from skydns_py.cluster.objects import ClusterObject, Kind, Ref
 from skydns_py.errors import DecodeError
 
@@ -38,26 +39,23 @@ They are listed in this order: endpoints first, so that no Service has its own d
 
 def parse_key(key: str, prefix: str) -> Ref | None:
     """What object a key holds (``prefix`` as ``/registry``); None for a key that is not one of ours."""
-    root = prefix.rstrip("/") + "/"
-    if not key.startswith(root):
-        return None
-    rest = key[len(root) :]
-    folder, *names = rest.rsplit("/", 2)
-    place = _PLACES.get(f"{folder}/")
-    if place and place.namespaced and len(names) == 2 and all(names):  # nearly every key of a large cluster
-        return Ref(place.kind, names[0], names[1])
+    folder, _, name = key.rpartition("/")
+    where = _folder(folder, prefix)
+    return Ref(*where, name) if where and name else None
+
+
+@lru_cache(SHARED)
+def _folder(folder: str, prefix: str) -> tuple[Kind, str] | None:
+    """The kind and the namespace of the keys in a folder: a large cluster has few folders."""
+    root = prefix.rstrip("/")
     for relative, place in _PLACES.items():
-        if rest.startswith(relative):
-            return _ref(place, rest[len(relative) :].split("/"))
+        base = f"{root}/{relative}".removesuffix("/")
+        if folder == base:
+            return place.kind, "default" if place.namespaced else ""
+        namespace = folder.removeprefix(f"{base}/")
+        if namespace != folder and namespace and "/" not in namespace and place.namespaced:
+            return place.kind, namespace
     return None
-
-
-def _ref(place: _Place, parts: list[str]) -> Ref | None:
-    if not all(parts):
-        return None
-    if len(parts) == 1:
-        return Ref(place.kind, "default" if place.namespaced else "", parts[0])
-    return Ref(place.kind, parts[0], parts[1]) if len(parts) == 2 and place.namespaced else None
 
 
 def key_for(ref: Ref, prefix: str) -> str:

@@ -11,8 +11,8 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from skydns_py.cluster.endpoints import Selectors, derive
 from skydns_py.cluster.objects import (
@@ -35,8 +35,7 @@ from skydns_py.cluster.shelf import Key, Shelf
 __all__ = ["Change", "Cluster", "Key", "ServiceView", "Thing"]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceView:
+class ServiceView(NamedTuple):
     """A Service together with the subsets that stand behind it."""
 
     service: Service
@@ -50,8 +49,7 @@ _THINGS = (Kind.NAMESPACE, Kind.NODE, Kind.SERVICE, Kind.POD, Kind.RECORD)
 """In the order to tell of them at first: a portal's plan asks which zone its node is in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One thing before and after; ``None`` where it did not, or does not, exist. The two differ."""
 
     ref: Ref
@@ -157,9 +155,9 @@ class Cluster:
 
     def _hold(self, key: Key) -> None:
         """Have the Service's endpoints derived where that is all there is."""
-        service = self._objects[Kind.SERVICE].get(key)
         alone = key not in self._slices_of and key not in self._objects[Kind.ENDPOINTS]
-        self._selectors.hold(key, service.selector if alone and isinstance(service, Service) else None)
+        service = self._objects[Kind.SERVICE].get(key) if alone else None
+        self._selectors.hold(key, service.selector if isinstance(service, Service) else None)
 
     def _slice_names(self, owner: Key) -> tuple[str, ...]:
         """The slices of a Service, in the order of their names."""
@@ -170,8 +168,8 @@ class Cluster:
         for part, present in ((old, False), (new, True)):
             if isinstance(part, EndpointSlice):
                 owner = (part.namespace, part.service)
-                names = {name for name in self._slice_names(owner) if name != key[1]}
-                self._hold_slices(owner, sorted(names | {key[1]} if present else names))
+                others = [name for name in self._slice_names(owner) if name != key[1]]
+                self._hold_slices(owner, sorted([*others, key[1]]) if present else others)
 
     def _hold_slices(self, owner: Key, names: list[str]) -> None:
         if names:

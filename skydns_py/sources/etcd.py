@@ -64,6 +64,7 @@ class EtcdSource:
         self._timing = timing or Timing()
         self._handover = Handover(sink, reactor)
         self._prefixes = _prefixes(settings, frozenset(Kind if kinds is None else kinds))
+        self._records = f"{settings.skydns_prefix}/" if settings.skydns_prefix else None
         self._machine = ListWatch(self._prefixes, random.random, _PAGE)
         self._leases: dict[int, int] = {}
         self._turn = 0
@@ -190,7 +191,7 @@ class EtcdSource:
     def _deliver(self, changes: Sequence[Change]) -> None:
         wanted = {change.lease for change in changes if isinstance(change, Put) and self._is_leased(change)}
         seconds = self._lease_seconds(wanted) if wanted else {}
-        items = (self._item(change, seconds) for change in changes)
+        items = [self._item(change, seconds) for change in changes]
         self._handover.send([item for item in items if item is not None])
 
     def _is_leased(self, put: Put) -> bool:
@@ -219,10 +220,9 @@ class EtcdSource:
         return partial(self._sink.refused, change.key.decode(errors="backslashreplace"), reason)
 
     def _ref(self, key: str) -> Ref | None:
-        skydns = self._settings.skydns_prefix
-        if not skydns or not key.startswith(f"{skydns}/"):
+        if self._records is None or not key.startswith(self._records):
             return registry.parse_key(key, self._settings.registry_prefix)
-        path = decode_skydns.parse_path(key, skydns)
+        path = decode_skydns.parse_path(key, self._settings.skydns_prefix)
         return Ref(Kind.RECORD, "", path) if path is not None else None
 
 

@@ -7,7 +7,7 @@ driver asks ``next`` what to do, does it, and tells what came of it; back come t
    what it answers pins every later page, so the pages are one picture and a watch can continue from it.
 2. Every key is known with the revision of its last change.  A list passes on only keys whose revision
    differs, so a relist yields the difference and an unchanged cluster yields nothing.  Keys are kept
-   without their prefix: 40 octets less for a Service and its slice were measured.
+   without their prefix, see ``known``.
 3. Only a complete list proves absence: deletes come after its last page, never after part of it.  A
    failure in between keeps the place; the same page is asked for again, at the same revision.
 4. Each prefix is watched for what comes after the last revision seen *for that prefix*: watches that
@@ -27,6 +27,8 @@ driver asks ``next`` what to do, does it, and tells what came of it; back come t
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from skydns_py.sources.known import Known
 
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 10.0
@@ -113,9 +115,8 @@ Change = Put | Delete
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a list has come: prefixes done, place in the next one, pinned revision, keys met below each."""
+    """How far a list has come: prefixes done, place in the next one, pinned revision."""
 
-    met: list[set[bytes]]
     done: int = 0
     token: bytes = b""
     revision: int = 0
@@ -128,7 +129,7 @@ class ListWatch:
         self._prefixes = tuple(prefixes)
         self._random = random
         self._limit = limit
-        self._known: dict[bytes, dict[bytes, int]] = {prefix: {} for prefix in self._prefixes}
+        self._known = {prefix: Known() for prefix in self._prefixes}
         self._seen = dict.fromkeys(self._prefixes, 0)
         self._origin = Origin(0)
         self._list: _Progress | None = self._from_start()
@@ -136,7 +137,9 @@ class ListWatch:
         self._wait: float | None = None
 
     def _from_start(self) -> _Progress:
-        return _Progress([set() for _ in self._prefixes])
+        for known in self._known.values():
+            known.begin()
+        return _Progress()
 
     def next(self) -> Action:
         """What to do now; the same answer until something is told."""
@@ -179,9 +182,9 @@ class ListWatch:
                 continue
             latest = entry.mod_revision
             if not deleted:
-                known[entry.key[at:]] = latest
+                known.put(entry.key[at:], latest)
                 changes.append(Put(entry.key, entry.value, entry.lease))
-            elif known.pop(entry.key[at:], None) is not None:
+            elif known.remove(entry.key[at:]):
                 changes.append(Delete(entry.key))
         self._saw(prefix, latest)
         return changes
@@ -228,7 +231,7 @@ class ListWatch:
 
     def _distrust(self) -> None:
         for prefix, known in self._known.items():
-            self._known[prefix] = dict.fromkeys(known, 0)
+            known.distrust()
             self._seen[prefix] = 0
 
     def _saw(self, prefix: bytes, revision: int) -> None:
@@ -250,20 +253,15 @@ class ListWatch:
 
     def _differing(self, place: _Progress, entries: Iterable[Entry]) -> list[Change]:
         prefix, changes = self._prefixes[place.done], list[Change]()
-        known, met = self._known[prefix], place.met[place.done]
+        meet, at = self._known[prefix].meet, len(prefix)
         for entry in entries:
-            key, revision = entry.key, entry.mod_revision
-            rest = key[len(prefix) :]
-            met.add(rest)
-            if known.get(rest) != revision:
-                known[rest] = revision
+            key = entry.key
+            if meet(key[at:], entry.mod_revision):
                 changes.append(Put(key, entry.value, entry.lease))
         return changes
 
     def _finish(self, place: _Progress) -> Iterable[Change]:
         self._list = None
-        for (prefix, known), met in zip(self._known.items(), place.met, strict=True):
+        for prefix, known in self._known.items():
             self._seen[prefix] = place.revision
-            for rest in [rest for rest in known if rest not in met]:
-                del known[rest]
-                yield Delete(prefix + rest)
+            yield from (Delete(prefix + rest) for rest in known.end())

@@ -1,7 +1,7 @@
 """The names of the first releases: ``svc.ns.ZONE`` beside ``svc.ns.svc.ZONE``, addresses only."""
 
 from skydns_py.cluster.state import ServiceView
-from skydns_py.zone.names import from_labels, from_text
+from skydns_py.zone.names import from_labels, from_text, wire_label
 from skydns_py.zone.rrset import CNAME, RRset, RRsets
 from skydns_py.zone.schema import addresses, ready
 
@@ -15,7 +15,7 @@ def name_of(view: ServiceView, zone: bytes) -> bytes | None:
     service = view.service
     if service.namespace in RESERVED or (service.headless and not any(ready(view))):
         return None
-    return from_labels(service.name, service.namespace, base=zone)
+    return wire_label(service.name) + from_labels(service.namespace, base=zone)
 
 
 def forward(view: ServiceView, zone: bytes, ttl: int) -> dict[bytes, RRsets]:

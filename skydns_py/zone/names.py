@@ -19,6 +19,11 @@ def _wire_label(label: str) -> bytes:
     return bytes((len(label),)) + label.lower().encode("ascii")
 
 
+def wire_label(label: str) -> bytes:
+    """One label with its length, made anew: for one that hardly recurs."""
+    return _LENGTHS[len(label)] + label.lower().encode("ascii")
+
+
 def from_labels(*labels: str, base: bytes = ROOT) -> bytes:
     """The wire name of ``labels``, leftmost first, below ``base``; labels are ASCII and at most 63 octets."""
     return b"".join(map(_wire_label, labels)) + base

@@ -15,11 +15,12 @@
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from skydns_py.cluster.objects import Endpoint, EndpointPort, ServicePort
 from skydns_py.cluster.state import ServiceView
-from skydns_py.zone.names import MAX_LABEL, MAX_NAME, from_labels, from_text, ip_wire_label
+from skydns_py.zone.names import MAX_LABEL, MAX_NAME, from_labels, from_text, ip_wire_label, wire_label
 from skydns_py.zone.rrset import AAAA, CNAME, SRV, A, RRset, RRsets
 
 VERSION = "1.1.0"
@@ -28,6 +29,8 @@ VERSION_TTL = 28800
 
 
 _SRV = struct.Struct("!3H")
+SPACES = 4096
+"""Namespaces, and sets of ports, whose octets are remembered."""
 
 
 class _Target(NamedTuple):
@@ -55,7 +58,7 @@ NO_RECORDS = ServiceRecords({}, {})
 def records(view: ServiceView, zone: bytes, ttl: int) -> ServiceRecords:
     """Every name the Service owns below ``svc.ZONE``, and its addresses' pointers."""
     service = view.service
-    name = from_labels(service.name, service.namespace, "svc", base=zone)
+    name = _name(view, zone)
     if service.external_name:
         return ServiceRecords({name: {CNAME: RRset(ttl, (from_text(service.external_name),))}}, {})
     hosts = _hosts(view, name)
@@ -73,18 +76,35 @@ def records(view: ServiceView, zone: bytes, ttl: int) -> ServiceRecords:
 def listed(view: ServiceView, zone: bytes) -> tuple[list[bytes], set[bytes]]:
     """The names and addresses that ``records`` has something for, at a tenth of the work."""
     service = view.service
-    name = from_labels(service.name, service.namespace, "svc", base=zone)
+    name = _name(view, zone)
     if service.external_name:
         return [name], set()
     hosts = _hosts(view, name)
     if service.headless and not hosts:
         return [], set()
-    ports: Iterable[ServicePort | EndpointPort] = service.ports if service.addresses else ()
+    ports: tuple[ServicePort | EndpointPort, ...] = service.ports if service.addresses else ()
     if service.headless:
-        ports = {port for _, _, ports in hosts for port in ports}
-    services = [from_labels(*_port_labels(port), base=name) for port in ports if _has_label(port)]
-    found = [name, *(host for host, _, _ in hosts), *(each for each in services if len(each) <= MAX_NAME)]
-    return found, {*service.addresses, *(endpoint.address for _, endpoint, _ in hosts)}
+        ports = tuple({port for _, _, ports in hosts for port in ports})
+    services = [above + name for above in _port_names(ports)]
+    found = [name, *[host for host, _, _ in hosts], *[each for each in services if len(each) <= MAX_NAME]]
+    return found, {*service.addresses, *[endpoint.address for _, endpoint, _ in hosts]}
+
+
+def _name(view: ServiceView, zone: bytes) -> bytes:
+    """The Service's own name."""
+    return wire_label(view.service.name) + _space(view.service.namespace, zone)
+
+
+@lru_cache(SPACES)
+def _space(namespace: str, zone: bytes) -> bytes:
+    """Where the Services of a namespace are."""
+    return from_labels(namespace, "svc", base=zone)
+
+
+@lru_cache(SPACES)
+def _port_names(ports: tuple[ServicePort | EndpointPort, ...]) -> list[bytes]:
+    """What stands above a Service's name for its ports; Services have few different ones."""
+    return [from_labels(*_port_labels(port), base=b"") for port in ports if _has_label(port)]
 
 
 def ready(view: ServiceView) -> Iterator[tuple[Endpoint, tuple[EndpointPort, ...]]]:
