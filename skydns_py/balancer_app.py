@@ -5,8 +5,10 @@ SIGTERM withdraws what this node announces, and ends its lease, so that another 
 
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeAlias
 
 from twisted.internet.threads import deferToThread
 
@@ -16,19 +18,21 @@ from skydns_py.balancer.announcer import Announcer
 from skydns_py.balancer.choose import Pools
 from skydns_py.balancer.controller import Controller
 from skydns_py.balancer.layer2 import Layer2
-from skydns_py.balancer.link import Worker
+from skydns_py.balancer.link import Connect, Worker
 from skydns_py.balancer.provider import Book, PoolProvider, Provider
 from skydns_py.balancer.session import Session, clock
+from skydns_py.balancer.startup import warn_of_own
 from skydns_py.balancer.store import CONTROLLER, Keys, News
 from skydns_py.balancer.view import View
 from skydns_py.balancer.watcher import Watcher
 from skydns_py.balancer.webhook import WebhookProvider
-from skydns_py.balancer_etcd import connector
+from skydns_py.balancer_etcd import connector as etcd_connector
 from skydns_py.balancer_feed import BalancerFeed
-from skydns_py.cluster.objects import Kind, Node
+from skydns_py.cluster.objects import Address, Kind, Node
 from skydns_py.ops.balancer_metrics import balancer_page
 from skydns_py.ops.listening import listen
 from skydns_py.ops.memory import after_first_list, before_first_list
+from skydns_py.ops.reactor import the_reactor
 
 log = logging.getLogger("skydns")
 
@@ -38,21 +42,24 @@ PATIENCE = 5.0
 """Seconds for a request that no lease depends on."""
 LAST_WORDS = 2.0
 """Seconds that ending the lease may take."""
+Writable: TypeAlias = given.EtcdSource | given.KubernetesSource
+"""The sources to which what is given can be written back."""
 
 
 class Balancer:
     """Everything ``skydns balancer`` runs; raises ConfigError where it cannot be set up."""
 
     def __init__(self, found: given.Settings, reactor: Any) -> None:
-        assert isinstance(found.source, given.EtcdSource), "balancer asks for etcd"
+        assert isinstance(found.source, Writable), "balancer asks for one"
         self._settings = found.balancer
         self._keys = Keys(found.balancer.prefix)
         self._view = View(self._keys)
         self.node = found.balancer.node_name or os.uname().nodename.lower()
         self.feed = BalancerFeed(self._view, reactor)
         self._source = make_source(found.source, self.feed, reactor, KINDS)
-        self._connect(found.source, reactor)
-        self._wire(reactor, found.source.registry_prefix)
+        connect, registry_prefix = self._store(found.source)
+        self._connect(connect, reactor)
+        self._wire(reactor, registry_prefix)
         pages = {"health": self._health_page, "ready": self._ready_page, "metrics": self._metrics_page}
         self._pages = listen(
             found.balancer.http, given.BalancerSettings().http, pages, reactor, "balancer.http"
@@ -61,6 +68,8 @@ class Balancer:
     def start(self) -> None:
         """Take part."""
         log.info("this node is %s", self.node)
+        if self._network is not None:
+            warn_of_own(self._settings.pools, self._network.own())
         self._worker.start()
         self._allocation.start()
         self._watcher.start()
@@ -79,10 +88,18 @@ class Balancer:
             listening.stopListening()
         return deferToThread(self._session.join, LAST_WORDS)
 
-    def _connect(self, etcd: given.EtcdSource, reactor: Any) -> None:
-        """The threads that talk to etcd. What the lease depends on must not wait for long."""
-        quick = connector(etcd, self._settings.lease_seconds / 4)
-        patient = connector(etcd, PATIENCE)
+    def _store(self, source: Writable) -> tuple[Callable[[float], Connect], str]:
+        """What connects to the source's store, for calls of so many seconds; where Services are in it."""
+        if isinstance(source, given.EtcdSource):
+            return partial(etcd_connector, source), source.registry_prefix
+        from skydns_py import balancer_kubernetes as api  # noqa: PLC0415  # TLS and HTTP, only for this
+
+        return api.connector(source, self._settings, self._keys, self.node), api.REGISTRY
+
+    def _connect(self, connect: Callable[[float], Connect], reactor: Any) -> None:
+        """The threads that talk to the store. What the lease depends on must not wait for long."""
+        quick = connect(self._settings.lease_seconds / 4)
+        patient = connect(PATIENCE)
         layer2 = self._settings.provider is given.BalancerProvider.LAYER2
         self._network = Layer2(self._settings.interface) if layer2 else None
         self._worker = Worker(quick, reactor, "skydns-seats")
@@ -138,7 +155,14 @@ class Balancer:
         for owner in reservation.services if reservation else ():
             self.controller.review(owner)
         if reservation is None:
+            self._review_shown(ip_address(name).packed)
             self.controller.freed()
+
+    def _review_shown(self, address: Address) -> None:
+        """Look at the Services that show an address nobody has: somebody removed its reservation by hand."""
+        for owner, service in tuple(self.feed.wanting.items()) if self.controller.leads else ():
+            if address in service.exposure.balancer_addresses:
+                self.controller.review(owner)
 
     def _lost(self, reason: str) -> None:
         log.debug("%s; listing the balancer's keys again", reason)
@@ -172,8 +196,7 @@ class Balancer:
 
 def run(found: given.Settings) -> int:
     """Take part until SIGTERM or SIGINT; returns the exit code."""
-    from twisted.internet import reactor  # noqa: PLC0415  # importing it chooses and installs it
-
+    reactor = the_reactor()
     start_logging(found.log_level)
     before_first_list()
     balancer = Balancer(found, reactor)

@@ -38,6 +38,8 @@ def connector(etcd: EtcdSource, seconds: float) -> Callable[[int], "EtcdStore"]:
 class EtcdStore(Connection):
     """One endpoint."""
 
+    transactions = True
+
     def __init__(self, etcd: EtcdSource, url: str, seconds: float) -> None:
         self._etcd = etcd
         self._url = url
@@ -74,12 +76,12 @@ class EtcdStore(Connection):
                 found[kv.key.decode()] = _held(kv)
         return found
 
-    def write(self, writes: Sequence[Write], seen: Mapping[str, int]) -> int:
+    def write(self, writes: Sequence[Write], seen: Mapping[str, int]) -> dict[str, int]:
         """See ``Store``."""
         compare = [is_unchanged(key, revision) for key, revision in seen.items()]
         request = etcdrpc.TxnRequest(compare=compare, success=[_operation(each) for each in writes])
         answer = self._call(self._client.kvstub.Txn, request)
-        return int(answer.header.revision) if answer.succeeded else 0
+        return {each.key: int(answer.header.revision) for each in writes} if answer.succeeded else {}
 
     def grant(self, seconds: int) -> tuple[int, int]:
         """See ``Store``."""

@@ -10,6 +10,8 @@
 4. An address is announced when it is put on, and 0.2, 1, 2 and 4 s later, for frames get lost and a switch
    may be slow; then every 30 s.
 5. A node that cannot put an address on gives the seat up and leaves it to others for a while.
+6. A seat that is seen to be free while the lease is not sure to last is looked at again with the next
+   renewal: nothing else may ever change about it.
 """
 
 import logging
@@ -82,6 +84,7 @@ class Announcer:
         self._under_way: set[str] = set()
         self._rounds: dict[str, Any] = {}
         self._unfit: dict[str, float] = {}
+        self._waiting: set[str] = set()
         self._there_until: dict[str, float] = {}
         self._timer: Any = None
         self._stopped = False
@@ -112,7 +115,8 @@ class Announcer:
             self.reopened()
         if self._enter():
             self._prolong()
-            for seat in self._ours() - self.held:
+            waiting, self._waiting = self._waiting, set()
+            for seat in (self._ours() - self.held) | waiting:
                 self.review(seat)
             self._contradict()
 
@@ -159,6 +163,8 @@ class Announcer:
             self._lose([seat])
         if verdict is Verdict.YIELD:
             self._give_up(seat)
+        if verdict is Verdict.TRY and not sure:
+            self._waiting.add(seat)
         if verdict is Verdict.TRY and sure:
             self._try_later(seat, self._election.delay(seat, eligible))
         elif seat in self._tries:
@@ -302,8 +308,10 @@ class Announcer:
 
     def _try(self, seat: str) -> None:
         del self._tries[seat]
-        verdict = self._election.verdict(seat, self._eligible(seat))
-        if not self._enter() or verdict is not Verdict.TRY:
+        if self._election.verdict(seat, self._eligible(seat)) is not Verdict.TRY:
+            return
+        if not self._enter():
+            self._waiting.add(seat)
             return
         seen = {} if seat == CONTROLLER else {self._keys.ip(seat): self._view.revision(self._keys.ip(seat))}
         self._create(self._keys.owner(seat), seen, seat)
@@ -321,7 +329,7 @@ class Announcer:
         self._under_way.add(seat)
 
         def work(store: Store) -> int:
-            return store.write([write], seen)
+            return store.write([write], seen).get(write.key, 0)
 
         self._worker.run(work, partial(self._submitted, write, seat))
 

@@ -62,6 +62,12 @@ class Layer2:
         for sender in self._senders.values():
             sender.close()
 
+    def own(self) -> list[Address]:
+        """What this node is reached by: what has no lifetime, or has a network as from DHCP."""
+        return [
+            each.address for each in self._present() if each.permanent or each.bits < len(each.address) * 8
+        ]
+
     def hold(self, address: Address, validity: int) -> None:
         """Put it on its interface for so many seconds; Taken, or SkydnsError, where that cannot be."""
         present = list(self._present())

@@ -1,4 +1,4 @@
-"""What the balancer needs of etcd, and the keys it keeps there.
+"""What the balancer needs of a store, etcd or the Kubernetes API, and the keys it keeps there.
 
 Below its prefix: ``ip/192.0.2.10`` is whose an address is (``Reservation``), ``owner/192.0.2.10`` the node
 that announces it, ``owner/controller`` the node that allocates, ``node/NAME`` says that a node's balancer is
@@ -49,17 +49,25 @@ class News(NamedTuple):
 class Store(Protocol):
     """One endpoint. Every call blocks for a bounded time and raises StoreError, one line, where it fails."""
 
-    def read(self, keys: Sequence[str]) -> dict[str, Held]:
-        """What each key holds."""
+    transactions: bool
+    """Whether ``write`` makes all writes or none, and compares every key at the moment it does."""
 
-    def write(self, writes: Sequence[Write], seen: Mapping[str, int]) -> int:
-        """All writes in one transaction, if each key of ``seen`` is at that revision: the new one, else 0."""
+    def read(self, keys: Sequence[str]) -> dict[str, Held]:
+        """What each key holds; without transactions they are read one after the other, in this order."""
+
+    def write(self, writes: Sequence[Write], seen: Mapping[str, int]) -> dict[str, int]:
+        """All writes, if each key of ``seen``, theirs among them, is at that revision: the new ones, else {}.
+
+        Without transactions they are made in this order, each under the condition of its own key, until one
+        fails: then the ones before it stay.  A key that is written is at a new revision then, even where it
+        holds what it held.
+        """
 
     def grant(self, seconds: int) -> tuple[int, int]:
         """A new lease and the seconds it was granted for, which may be more than asked for."""
 
     def keep_alive(self, lease: int) -> int:
-        """Renew a lease; the seconds it lasts from when etcd heard of it, 0 where it has ended."""
+        """Renew a lease; the seconds it lasts from when the store heard of it, 0 where it has ended."""
 
     def revoke(self, lease: int) -> None:
         """End a lease, and with it its keys."""

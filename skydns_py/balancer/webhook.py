@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from skydns_py.balancer.choose import NoAddress, NotOurs, owner_of
-from skydns_py.balancer.provider import NOT_DONE, Book, Outcome, Task, same_wish
+from skydns_py.balancer.provider import NOT_DONE, Book, Change, Outcome, Task, same_wish
 from skydns_py.balancer.store import Held, Store
 from skydns_py.balancer.view import View
 from skydns_py.balancer.written import Ingress, NotJson, rewritten
@@ -187,38 +187,38 @@ class WebhookProvider:
             key = self._book.keys.service(owner)
             news = NOT_DONE.news._replace(keys={key: record})
             return Outcome(news, wait or NOT_DONE.again)
-        withdrawn = [each["ip"] for each in _record(record.value).get("ingress", []) if "ip" in each]
-        value = rewritten(stored.value, ingress, withdrawn)
+        value = rewritten(stored.value, ingress, _addresses(record))
         text = json.dumps({"asked": asked, "ingress": [dict(each) for each in ingress]}).encode()
-        return self._write(store, owner, {"held": (stored, record), "text": text, "value": value}, seat)
+        document, key = self._keys(owner)
+        change = Change({document: stored, key: record}, {key: text}, value, {})
+        return self._book.write(store, owner, change, seat)
 
     def _release(self, owner: str, seat: Mapping[str, int], store: Store) -> Outcome:
         body = json.dumps(request("release", owner, None, ())).encode()
         _, wait = self._hook.ask(body)
-        stored, record = self._read(store, owner)
         if wait:
             return NOT_DONE._replace(again=wait)
-        value = None
-        withdrawn = [each["ip"] for each in _record(record.value).get("ingress", []) if "ip" in each]
+        service, key = self._keys(owner)
+        held = store.read([key, service])  # what is to be taken away first; see ``provider``
+        stored, value, withdrawn = held[service], None, _addresses(held[key])
         if stored.revision:
             with suppress(NotJson):
                 value = rewritten(stored.value, (), withdrawn)
-        return self._write(store, owner, {"held": (stored, record), "text": None, "value": value}, seat)
+        return self._book.write(store, owner, Change(held, {}, value, {key: None}, withdrawn), seat)
+
+    def _keys(self, owner: str) -> tuple[str, str]:
+        return self._book.service_key(owner), self._book.keys.service(owner)
 
     def _read(self, store: Store, owner: str) -> tuple[Held, Held]:
-        keys = self._book.service_key(owner), self._book.keys.service(owner)
-        found = store.read(keys)
-        return found[keys[0]], found[keys[1]]
+        service, key = self._keys(owner)
+        found = store.read([service, key])
+        return found[service], found[key]
 
     def _note(self, store: Store, owner: str, record: Json, seat: Mapping[str, int]) -> bool:
-        stored, before = self._read(store, owner)
-        made = {"held": (stored, before), "text": json.dumps(record).encode(), "value": None}
-        return self._write(store, owner, made, seat).again is None
-
-    def _write(self, store: Store, owner: str, what: Json, seat: Mapping[str, int]) -> Outcome:
-        keys = self._book.service_key(owner), self._book.keys.service(owner)
-        held = dict(zip(keys, what["held"], strict=True))
-        return self._book.write(store, owner, held, {keys[1]: what["text"]}, what["value"], seat)
+        service, key = self._keys(owner)
+        text = json.dumps(record).encode()
+        change = Change(store.read([service, key]), {key: text}, None, {})
+        return self._book.write(store, owner, change, seat).again is None
 
 
 def _record(value: bytes) -> Json:
@@ -226,6 +226,11 @@ def _record(value: bytes) -> Json:
         found = json.loads(value)
         return found if isinstance(found, dict) else {}
     return {}
+
+
+def _addresses(record: Held) -> list[str]:
+    """What was given, without the names."""
+    return [each["ip"] for each in _record(record.value).get("ingress", []) if "ip" in each]
 
 
 def _is_shown(service: Service, ingress: Sequence[Ingress]) -> bool:

@@ -40,6 +40,18 @@ def rewritten(value: bytes, given: Sequence[Ingress], withdrawn: Collection[str]
     return None if after == document else json.dumps(after, separators=(",", ":")).encode()
 
 
+def with_entries(value: bytes, addresses: Sequence[str]) -> bytes | None:
+    """A v1 document that shows these addresses too; None where it shows them already, or has no status."""
+    document = json.loads(value)
+    if document.get("apiVersion") == decode_v1beta1.VERSION:
+        return None
+    shown = _ingress(document)
+    missing = [{"ip": each} for each in addresses if each not in {_named(entry)[0] for entry in shown}]
+    if not missing:
+        return None
+    return json.dumps(_with_ingress(document, [*shown, *missing]), separators=(",", ":")).encode()
+
+
 def _public(document: Json, given: Sequence[Ingress], withdrawn: Collection[str]) -> Json:
     """v1beta1: addresses that were set by hand stay, and come first."""
     ours = [each["ip"] for each in given if "ip" in each]
@@ -51,15 +63,22 @@ def _public(document: Json, given: Sequence[Ingress], withdrawn: Collection[str]
 
 
 def _status(document: Json, given: Sequence[Ingress], withdrawn: Collection[str]) -> Json:
-    status = document.get("status") or {}
-    before = (status.get("loadBalancer") or {}).get("ingress") or []
+    before = _ingress(document)
     if given:
         after: list[Any] = list(before) if _same(before, given) else [dict(each) for each in given]
     else:
         after = [each for each in before if _plain(str(each.get("ip"))) not in withdrawn]
-    if after == before:
-        return document
-    return {**document, "status": {**status, "loadBalancer": {"ingress": after} if after else {}}}
+    return document if after == before else _with_ingress(document, after)
+
+
+def _ingress(document: Json) -> list[Any]:
+    status = document.get("status") or {}
+    return (status.get("loadBalancer") or {}).get("ingress") or []
+
+
+def _with_ingress(document: Json, entries: Sequence[Any]) -> Json:
+    balancer = {"ingress": list(entries)} if entries else {}
+    return {**document, "status": {**(document.get("status") or {}), "loadBalancer": balancer}}
 
 
 def _same(before: Sequence[Json], given: Sequence[Ingress]) -> bool:

@@ -49,9 +49,9 @@ class ModelStore:
         self.log.append(News({key: Held(b"", self.revision) for key in keys}))
         return self.revision
 
-    def write(self, writes: list[Write], seen: Mapping[str, int]) -> int:
+    def write(self, writes: list[Write], seen: Mapping[str, int]) -> dict[str, int]:
         if any(self.keys.get(key, Held()).revision != revision for key, revision in seen.items()):
-            return 0
+            return {}
         for write in writes:
             if write.lease and write.lease not in self.ends:
                 raise StoreError("requested lease not found")
@@ -59,7 +59,7 @@ class ModelStore:
                 self.remove(write.key)
             else:
                 self.put(write.key, write.value, write.lease)
-        return self.revision
+        return {write.key: self.revision for write in writes}
 
     def grant(self) -> int:
         lease = next(self._leases)
@@ -240,14 +240,24 @@ class ModelNode:
 
 
 class World:
-    """``names`` of nodes and ``seats``; ``run`` lets time pass and checks all the while."""
+    """``names`` of nodes and ``seats``; ``run`` lets time pass and checks all the while.
 
-    def __init__(self, names: str, seats: list[str], seed: int) -> None:
+    ``store`` and ``node`` make the models of another store.
+    """
+
+    def __init__(
+        self,
+        names: str,
+        seats: list[str],
+        seed: int,
+        store: Callable[[random.Random], Any] = ModelStore,
+        node: Callable[[str, Any, random.Random], ModelNode] = ModelNode,
+    ) -> None:
         chance = random.Random(seed)
-        self.store = ModelStore(chance)
+        self.store = store(chance)
         for seat in seats:
             self.store.put(KEYS.ip(seat), b'{"services": ["a/b"], "sharing": ""}')
-        self.nodes = [ModelNode(name, self.store, chance) for name in names]
+        self.nodes = [node(name, self.store, chance) for name in names]
         self.now = 0.0
 
     def run(self, seconds: float) -> None:

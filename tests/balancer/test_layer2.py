@@ -109,3 +109,13 @@ def test_an_announcement_is_on_the_wire_and_another_machines_claim_is_overheard(
         assert layer2.overheard() == set()
         wire.send(arp(REPLY, wire.getsockname()[4], V4, V4))
         wait_for("nothing was overheard", lambda: layer2.overheard() == {V4}, 5.0)
+
+
+def test_a_nodes_own_addresses_are_told_from_those_it_holds(space: str, layer2: Layer2) -> None:
+    spaces.run("ip", "-n", space, "address", "add", "192.0.2.9/24", "dev", "eth0", "valid_lft", "600",
+               "preferred_lft", "600")  # fmt: skip  # as from DHCP
+    layer2.hold(V4, 40)
+    layer2.hold(V6, 40)
+    own = {str(ip_address(each)) for each in layer2.own()}
+    assert {"192.0.2.1", "192.0.2.9", "2001:db8::1"} <= own
+    assert not {"192.0.2.50", "2001:db8::50"} & own
