@@ -23,12 +23,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import report
 from bench.process import BenchError
-from bench.segment import Node, Seen, Segment, segment
+from bench.segment import Etcd, Node, Seen, Segment, segment
 
 _FREEZE_SECONDS = 6.0
 _AFTER_SECONDS = 4.0
@@ -120,13 +121,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=20, help="of each way to fail (default 20)")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--lease", type=int, default=2, help="balancer.lease_seconds (default 2)")
+    parser.add_argument("--kube-apiserver", metavar="PROGRAM", default="", help="the API as the store")
     parser.add_argument("--save", action="store_true", help="write the results as JSON below bench/results")
     options = parser.parse_args(argv)
     if os.geteuid() != 0:
         print("bench: needs root, to make network namespaces", file=sys.stderr)
         return 1
     try:
-        found = {mode: _repeat(mode, options.runs, options.lease) for mode in options.modes}
+        store = _store(options.kube_apiserver)
+        found = {mode: _repeat(mode, options.runs, options.lease, store) for mode in options.modes}
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -135,16 +138,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.save:
         body = {
             "lease_seconds": options.lease,
+            "store": "kube-apiserver" if options.kube_apiserver else "etcd",
             "outcomes": {mode: [asdict(each) for each in every] for mode, every in found.items()},
         }
         print(f"\nsaved as {report.save(body, 'failover')}")
     return 0 if not any(each.doubles for every in found.values() for each in every) else 1
 
 
-def _repeat(mode: str, runs: int, lease: int) -> list[Outcome]:
+def _store(kube_apiserver: str) -> Callable[[str, Path], Any]:
+    if not kube_apiserver:
+        return Etcd
+    from tests.kube_server import real  # noqa: PLC0415  # tests are there in a checkout only
+    from tests.system.kube_segment import ApiStore  # noqa: PLC0415  # the same
+
+    return partial(ApiStore, server=partial(real, kube_apiserver))
+
+
+def _repeat(mode: str, runs: int, lease: int, store: Callable[[str, Path], Any]) -> list[Outcome]:
     with (
         tempfile.TemporaryDirectory(prefix="skydns-bench-") as folder,
-        segment(Path(folder), 3, lease_seconds=lease) as lab,
+        segment(Path(folder), 3, store=store, lease_seconds=lease) as lab,
     ):
         lab.start()
         (address,) = lab.given(lab.service("web"))

@@ -15,11 +15,12 @@ from twisted.internet.threads import deferToThread
 from skydns_py import settings as given
 from skydns_py.app import make_source, run_until_stopped, start_logging
 from skydns_py.balancer.announcer import Announcer
+from skydns_py.balancer.book import Book
 from skydns_py.balancer.choose import Pools
 from skydns_py.balancer.controller import Controller
 from skydns_py.balancer.layer2 import Layer2
 from skydns_py.balancer.link import Connect, Worker
-from skydns_py.balancer.provider import Book, PoolProvider, Provider
+from skydns_py.balancer.provider import PoolProvider, Provider
 from skydns_py.balancer.session import Session, clock
 from skydns_py.balancer.startup import warn_of_own
 from skydns_py.balancer.store import CONTROLLER, Keys, News

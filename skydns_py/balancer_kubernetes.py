@@ -1,7 +1,9 @@
 """``balancer.store.Store`` in a cluster with a Kubernetes API: sessions and keys are Leases there.
 
-1. A session is a Lease of its own, renewed by a small PATCH that only needs it to be there: an answer that
-   was lost costs nothing.  Who ends it for whom is in ``balancer/kubernetes_ledger.py``.
+1. A session is a Lease of its own, written anew under the condition of its uid and resourceVersion to renew
+   it, and read first where an answer was lost.  It is an update and no patch, because API servers treat
+   get, create and update of Leases as leader election, which other load does not hold up.  Who ends a
+   session for whom is in ``balancer/kubernetes_ledger.py``.
 2. There is no transaction over several objects.  Each write has the condition of its own object (that there
    is none, or its resourceVersion); they are made in the order given, and the first that fails ends it.
    Keys that are only compared are read before; that saves work, and nothing may rest on it.
@@ -62,6 +64,7 @@ class KubernetesStore:
     def __init__(self, place: Place, seconds: float) -> None:
         self._place = place
         self._api = Api(place.client(seconds), place)
+        self._session: objects.Json | None = None
 
     def close(self) -> None:
         """See ``Store``."""
@@ -86,14 +89,22 @@ class KubernetesStore:
     def grant(self, seconds: int) -> tuple[int, int]:
         """See ``Store``."""
         lease = secrets.randbits(63) or 1
-        if self._api.create(objects.session_body(lease, self._place.node, seconds, time.time())) is None:
-            raise StoreError("a session of that name was there already")
+        body = objects.session_body(lease, self._place.node, seconds, time.time())
+        self._session = self._api.open_session(body)
         return lease, seconds
 
     def keep_alive(self, lease: int) -> int:
         """See ``Store``."""
-        there = self._api.merge(objects.session_name(lease), objects.renewal(time.time()))
-        return objects.LONGEST_SECONDS if there else 0
+        name = objects.session_name(lease)
+        for _ in range(_TRIES):
+            if self._session is None or self._session["metadata"]["name"] != name:
+                self._session = self._api.session(name)
+            if self._session is None:
+                return 0
+            self._session = self._api.renew(objects.renewed(self._session, time.time()))
+            if self._session is not None:
+                return int(self._session["spec"].get("leaseDurationSeconds") or objects.LONGEST_SECONDS)
+        raise StoreError(f"the Lease {name} changes each time it is read; who else writes to it?")
 
     def revoke(self, lease: int) -> None:
         """See ``Store``; its keys are gone with it, their objects are left to whoever wants them next."""

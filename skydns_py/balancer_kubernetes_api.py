@@ -23,7 +23,6 @@ PAGE = 500
 SILENCE = 5.0
 """Seconds without a word from a watch, at least, before it is given up: it brings the own renewals."""
 NOT_FOUND, CONFLICT, GONE, FORBIDDEN = 404, 409, 410, 403
-_MERGE = "application/merge-patch+json"
 _SELECTOR = {"labelSelector": f"{objects.LABEL}={objects.LABEL_VALUE}"}
 _UNTOLD = ("list leases", "watch leases", "update leases", "delete leases")
 Json = dict[str, Any]
@@ -87,6 +86,26 @@ class Api:
             return self._item(self._client.call("GET", f"{self._leases}/{name}"))
         return None
 
+    def session(self, name: str) -> Json | None:
+        """The whole document of a Lease; None where there is none."""
+        with self._allowed("get leases"), _absent():
+            return self._client.call("GET", f"{self._leases}/{name}")
+        return None
+
+    def open_session(self, body: Json) -> Json:
+        """The document of a new Lease."""
+        with self._allowed("create leases"):
+            return self._client.call("POST", self._leases, body)
+
+    def renew(self, session: Json) -> Json | None:
+        """A Lease instead of the one whose uid and resourceVersion the document has; None where it is gone.
+
+        With the uid: without it the API server would make a Lease that is not there.
+        """
+        with self._allowed("update leases"), _unless(CONFLICT, NOT_FOUND):
+            return self._client.call("PUT", f"{self._leases}/{session['metadata']['name']}", session)
+        return None
+
     def create(self, body: Json) -> Item | None:
         """A new Lease; None where one of that name is there."""
         with self._allowed("create leases"), _unless(CONFLICT):
@@ -94,19 +113,12 @@ class Api:
         return None
 
     def replace(self, body: Json, version: int) -> Item | None:
-        """A Lease instead of the one at ``version``; None where that is not there any more."""
+        """A Lease instead of the one at ``version``, or of none; None where another one is there."""
         body["metadata"]["resourceVersion"] = str(version)
         path = f"{self._leases}/{body['metadata']['name']}"
         with self._allowed("update leases"), _unless(CONFLICT, NOT_FOUND):
             return self._item(self._client.call("PUT", path, body))
         return None
-
-    def merge(self, name: str, body: Json) -> bool:
-        """Whether the Lease was there to be changed."""
-        with self._allowed("patch leases"), _absent():
-            self._client.call("PATCH", f"{self._leases}/{name}", body, kind=_MERGE)
-            return True
-        return False
 
     def delete(self, name: str, version: int = 0, uid: str = "") -> bool:
         """Whether the Lease was there, at ``version`` unless that is 0, and is not any more."""

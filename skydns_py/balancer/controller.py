@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from skydns_py.balancer.book import AT_ONCE, Outcome
 from skydns_py.balancer.choose import NoAddress, NotOurs
 from skydns_py.balancer.link import Worker
-from skydns_py.balancer.provider import AT_ONCE, Outcome, Provider
+from skydns_py.balancer.provider import Provider
 from skydns_py.balancer.store import News
 from skydns_py.cluster.objects import Service
 from skydns_py.errors import SkydnsError

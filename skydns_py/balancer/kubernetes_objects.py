@@ -108,9 +108,9 @@ def session_body(lease: int, node: str, seconds: int, now: float) -> Json:
     return _body(session_name(lease), {"holderIdentity": node, **spec}, {})
 
 
-def renewal(now: float) -> Json:
-    """What to merge into a session; a new time, so that the object changes each time (rule 5)."""
-    return {"spec": {"renewTime": _moment(now)}}
+def renewed(session: Json, now: float) -> Json:
+    """A session as it was read, with a new time, so that the object changes each time (rule 5)."""
+    return {**session, "spec": {**session.get("spec", {}), "renewTime": _moment(now)}}
 
 
 def key_body(name: str, value: bytes, lease: int, now: float) -> Json:

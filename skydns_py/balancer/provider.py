@@ -6,59 +6,21 @@
    in what matters, and writes everything in one transaction that compares every key it has read and the
    controller's seat.  So two controllers never both write, and no address is given twice.
 3. A Service is written back only with what it was given; see ``written``.
-4. A store without transactions is written key by key, and a controller that was deposed in between may go on
-   at any time later.  The order sees to it that a Service never shows what is not reserved for it:
-
-   - Read what is to be taken away, then the Service, then what is to be given.
-   - Write what is given, *each time*, so that whoever is about to take it away finds it changed; then the
-     Service; then what is taken away.  Each under the condition of the revision read.
-   - Nothing is taken away from a Service that still asks unless the Service was changed for it: else one who
-     read it before and gave in the meantime could still write to it.  Where the Service does not show what
-     is to be taken away (a gift that was left half done), it is given it first, and that is taken next.
-
-   Proof: that it shows X is written at the revision that was read *before* X was reserved for it.  If X was
-   taken away after that reservation, the Service has changed since.  If it was taken away before, the
-   reservation was written under a condition that no longer held.
-5. What was left half done needs no memory: all of it is in the keys, and the next look goes on from there.
+4. How a store without transactions is written is in ``book``.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from skydns_py.balancer.book import NOT_DONE, Book, Change, Outcome, Task
 from skydns_py.balancer.choose import NoAddress, NoPool, NotOurs, Pools, owner_of
-from skydns_py.balancer.store import (
-    CONTROLLER,
-    Held,
-    Keys,
-    News,
-    Reservation,
-    Store,
-    Write,
-    parse_reservation,
-)
+from skydns_py.balancer.store import Held, Reservation, Store, parse_reservation
 from skydns_py.balancer.view import View
-from skydns_py.balancer.written import Ingress, NotJson, rewritten, with_entries
-from skydns_py.cluster import registry
-from skydns_py.cluster.objects import Address, Kind, Ref, Service
-from skydns_py.errors import DecodeError
-
-AT_ONCE = 0.05
-"""Seconds until what somebody else has changed meanwhile is looked at again."""
-
-
-class Outcome(NamedTuple):
-    """What a task has written, and after how many seconds to look again (None: it is done)."""
-
-    news: News
-    again: float | None = None
-
-
-NOT_DONE = Outcome(News({}), AT_ONCE)
-Task = Callable[[Store], Outcome]
-"""It may raise SkydnsError, one line of why."""
+from skydns_py.balancer.written import Ingress, NotJson, rewritten
+from skydns_py.cluster.objects import Address, Service
 
 
 class Provider(Protocol):
@@ -75,82 +37,6 @@ class Provider(Protocol):
 
     def owners(self) -> Collection[str]:
         """Those that have something."""
-
-
-class Change(NamedTuple):
-    """What a task has read, and what is to be: keys ``given``, then the Service, then keys ``taken``.
-
-    ``value`` is the Service's new document, None where it stays; ``withdrawn`` the addresses that
-    ``taken`` stands for.
-    """
-
-    held: Mapping[str, Held]
-    given: Mapping[str, bytes]
-    value: bytes | None
-    taken: Mapping[str, bytes | None]
-    withdrawn: Sequence[str] = ()
-
-
-class Book:
-    """Where things are in the store, and writing a Service together with what it has."""
-
-    def __init__(self, keys: Keys, registry_prefix: str, view: View) -> None:
-        self.keys = keys
-        self._registry = registry_prefix
-        self._view = view
-
-    def seat(self) -> dict[str, int]:
-        """What proves that this node is still the controller."""
-        key = self.keys.owner(CONTROLLER)
-        return {key: self._view.revision(key)}
-
-    def service_key(self, owner: str) -> str:
-        """Where the Service is."""
-        return registry.key_for(_ref(owner), self._registry)
-
-    def decode(self, owner: str, held: Held) -> Service | None:
-        """The stored Service; None where there is none that can be used."""
-        try:
-            found = registry.decode(_ref(owner), held.value) if held.revision else None
-        except DecodeError:
-            return None
-        return found if isinstance(found, Service) else None
-
-    def write(self, store: Store, owner: str, change: Change, seat: Mapping[str, int]) -> Outcome:
-        """All of it that is not so already, if everything is still as it was read (rule 4)."""
-        held = change.held
-        taken = {key: each for key, each in change.taken.items() if (each or b"") != held[key].value}
-        change, again = change._replace(taken=taken), None
-        if taken and change.value is None and not store.transactions:
-            shown = self._shown(owner, held[self.service_key(owner)], change.withdrawn)
-            if shown is not None:
-                given = {**change.given, **{key: held[key].value for key in taken}}
-                change, again = change._replace(given=given, value=shown, taken={}), AT_ONCE
-        if change.value is None and not change.taken and _is_so(change.given, held):
-            return Outcome(News({}))
-        service = {} if change.value is None else {self.service_key(owner): change.value}
-        writes = [Write(*each) for part in (change.given, service, change.taken) for each in part.items()]
-        revisions = store.write(writes, {key: each.revision for key, each in held.items()} | dict(seat))
-        if not revisions:
-            return NOT_DONE
-        new = {**change.given, **change.taken}
-        return Outcome(News({key: Held(each or b"", revisions[key]) for key, each in new.items()}), again)
-
-    def _shown(self, owner: str, held: Held, addresses: Sequence[str]) -> bytes | None:
-        """The Service with addresses that are to be taken away; None where it need not change."""
-        service = self.decode(owner, held)
-        if service is None or not service.exposure.wants_balancer:
-            return None
-        return with_entries(held.value, addresses)
-
-
-def _is_so(given: Mapping[str, bytes], held: Mapping[str, Held]) -> bool:
-    return all(held[key].value == each for key, each in given.items())
-
-
-def _ref(owner: str) -> Ref:
-    namespace, _, name = owner.partition("/")
-    return Ref(Kind.SERVICE, namespace, name)
 
 
 def same_wish(service: Service, other: Service | None) -> bool:

@@ -21,8 +21,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from skydns_py.balancer.book import NOT_DONE, Book, Change, Outcome, Task
 from skydns_py.balancer.choose import NoAddress, NotOurs, owner_of
-from skydns_py.balancer.provider import NOT_DONE, Book, Change, Outcome, Task, same_wish
+from skydns_py.balancer.provider import same_wish
 from skydns_py.balancer.store import Held, Store
 from skydns_py.balancer.view import View
 from skydns_py.balancer.written import Ingress, NotJson, rewritten

@@ -33,7 +33,7 @@ def rewritten(value: bytes, given: Sequence[Ingress], withdrawn: Collection[str]
     if not isinstance(document, dict):
         raise NotJson(
             "is stored in a Kubernetes API server's encoding, and only that server may write to it; "
-            "this version gives addresses to Services that are stored as JSON (skydns apply)"
+            "ask it, with --kubeconfig or --in-cluster in place of etcd"
         )
     old = document.get("apiVersion") == decode_v1beta1.VERSION
     after = (_public if old else _status)(document, given, withdrawn)

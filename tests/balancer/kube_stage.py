@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
+from skydns_py.balancer.book import Book, Task
 from skydns_py.balancer.choose import NoAddress, NotOurs, Pools
-from skydns_py.balancer.provider import Book, PoolProvider, Task
+from skydns_py.balancer.provider import PoolProvider
 from skydns_py.balancer.store import News, Reservation, parse_reservation
 from skydns_py.balancer.view import View
 from skydns_py.balancer_kubernetes import REGISTRY, KubernetesStore

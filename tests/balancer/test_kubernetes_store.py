@@ -142,9 +142,28 @@ def test_a_session_lasts_while_it_is_renewed_whatever_answers_are_lost(objects: 
     after = objects.get(LEASES, NAMESPACE, session_name(lease))
     assert int(after["metadata"]["resourceVersion"]) == int(before) + 2
     assert after["spec"]["holderIdentity"] == "n1"
+    client = Memory(objects)
+    other = KubernetesStore(place(objects, "n1", client), 1.0)
+    client.after = _lose
+    with pytest.raises(StoreError, match="no answer"):
+        other.keep_alive(lease)
+    client.after = lambda *_: None
+    assert other.keep_alive(lease) == made.keep_alive(lease) == 2
     made.revoke(lease)
-    assert made.keep_alive(lease) == 0
+    assert made.keep_alive(lease) == other.keep_alive(lease) == 0
     made.revoke(lease)
+
+
+def test_a_session_that_somebody_else_keeps_writing_to_is_one_line(objects: Store) -> None:
+    lease = session(objects)
+    client, writer = Memory(objects), store(objects)
+    client.before = lambda method, _: writer.keep_alive(lease) if method == "PUT" else None
+    with pytest.raises(StoreError, match=f"the Lease {session_name(lease)} changes each time it is read"):
+        KubernetesStore(place(objects, "n1", client), 1.0).keep_alive(lease)
+
+
+def _lose(*unused: str) -> None:
+    raise StoreError("no answer")
 
 
 def test_keys_that_are_only_compared_hold_the_rest_up(objects: Store) -> None:
@@ -193,7 +212,7 @@ def test_a_service_that_went_is_not_made_again_by_writing_its_status(objects: St
     ("ask", "line"),
     [
         (lambda made: made.grant(2), "create leases in namespace kube-system"),
-        (lambda made: made.keep_alive(5), "patch leases in namespace kube-system"),
+        (lambda made: made.keep_alive(5), "get leases in namespace kube-system"),
         (lambda made: made.revoke(5), "delete leases in namespace kube-system"),
         (lambda made: next(made.follow(KEYS.root)), "list leases in namespace kube-system"),
         (lambda made: made.read([IP]), "get leases in namespace kube-system"),
