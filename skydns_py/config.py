@@ -6,13 +6,14 @@
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from skydns_py import settings as s
 from skydns_py import settings_text as texts
+from skydns_py.config_checks import check_encrypted, check_etcd, overlap, within
 from skydns_py.config_fields import (
     Field,
     Read,
@@ -26,29 +27,12 @@ from skydns_py.config_fields import (
     section,
     text_of,
 )
+from skydns_py.config_flags import NO_FLAGS, Flags, with_flags
 from skydns_py.config_pools import check_portal_net, pools
 from skydns_py.errors import ConfigError
 
-T = TypeVar("T")
-
 LATER = frozenset({"forward", "cache", "snapshot", "stub_domains"})
 """Keys that the design names and a later version brings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What the command line gives in place of the file's values; "" and () where it gives nothing."""
-
-    manifests: str = ""
-    etcd: tuple[str, ...] = ()
-    kubeconfig: str = ""
-    in_cluster: bool = False
-    portal_net: str = ""
-    zone: str = ""
-    listen: tuple[str, ...] = ()
-
-
-NO_FLAGS = Flags()
 
 
 def load(path: str | None, flags: Flags = NO_FLAGS, *, need_source: bool = True) -> s.Settings:
@@ -60,7 +44,7 @@ def parse(text: str, file: str, flags: Flags = NO_FLAGS, *, need_source: bool = 
     """The settings that YAML ``text`` and ``flags`` give; ``file`` is the name that refusals show."""
     node = compose(text, file)
     settings = s.Settings() if node is None else _settings(Field(file, node, ""))
-    settings = _with_flags(settings, flags)
+    settings = with_flags(settings, flags)
     if settings.source is None and need_source:
         raise ConfigError(f"{file}:1: source: missing; {_SOURCE_HINT}" if file else _SOURCE_HINT)
     return settings
@@ -130,25 +114,8 @@ def _path(text: str) -> str:
 def _etcd(field: Field) -> s.EtcdSource:
     values = _section(field, _ETCD)
     etcd = s.EtcdSource(**values)
-    _check_etcd(etcd, field.key_refusal)
+    check_etcd(etcd, field.key_refusal)
     return etcd
-
-
-def _check_etcd(etcd: s.EtcdSource, refusal: Callable[[str, str], ConfigError]) -> None:
-    secure = {url.startswith("https:") for url in etcd.endpoints}
-    if len(secure) > 1:
-        raise refusal("endpoints", "http and https are mixed; use one of them for all")
-    if secure == {False} and (etcd.ca or etcd.cert or etcd.key):
-        raise refusal("endpoints", "ca, cert and key need https:// endpoints")
-    if f"{etcd.skydns_prefix}/".startswith(f"{etcd.registry_prefix}/"):
-        raise refusal("skydns_prefix", f"must not be within registry_prefix {etcd.registry_prefix}")
-    if etcd.portal_net and f"{etcd.allocation_prefix}/".startswith(f"{etcd.skydns_prefix}/"):
-        raise refusal("portal_net", f"reservations at {etcd.allocation_prefix} would be within skydns_prefix")
-    if bool(etcd.cert) != bool(etcd.key):
-        raise refusal("key" if etcd.cert else "cert", "cert and key belong together; give both or neither")
-    if bool(etcd.username) != bool(etcd.password_file):
-        missing = "password_file" if etcd.username else "username"
-        raise refusal(missing, "username and password_file belong together; give both or neither")
 
 
 def _source(field: Field) -> s.AnySource:
@@ -196,115 +163,16 @@ def _tls(field: Field) -> s.TlsSettings:
     return tls
 
 
-def _check_encrypted(settings: s.Settings, field: Field) -> None:
-    """ConfigError where HTTPS has no certificate, or a transport another one's address."""
-    if settings.https.listen and not settings.tls.cert:
-        why = "missing; https.listen needs a certificate and its key, in tls.cert and tls.key"
-        raise field.refusal(why, "tls.cert", field.key_node("https"))
-    taken = dict.fromkeys(settings.listen, "listen")
-    for key, listen in (("tls", settings.tls.listen), ("https", settings.https.listen)):
-        for place in listen:
-            if place in taken and place.port:
-                why = f"{place} is in {taken[place]} already; every transport needs a port of its own"
-                raise field.refusal(why, f"{key}.listen", field.key_node(key))
-        taken |= dict.fromkeys(listen, f"{key}.listen")
-
-
 def _settings(field: Field) -> s.Settings:
     values = _section(field, _TOP)
     settings = s.Settings(**{_RENAMED.get(key, key): value for key, value in values.items()})
-    _check_encrypted(settings, field)
-    if clash := _overlap(settings):
+    check_encrypted(settings, field)
+    if clash := overlap(settings):
         raise field.key_refusal("zone", clash)
-    if clash := _within(settings):
+    if clash := within(settings):
         raise field.refusal(clash, "balancer.prefix", field.key_node("balancer"))
     check_portal_net(field, settings)
     return settings
-
-
-def _within(settings: s.Settings) -> str:
-    """Why the balancer's keys cannot be where they are; "" where they can."""
-    found = settings.source if isinstance(settings.source, s.EtcdSource) else s.EtcdSource()
-    for other in (found.registry_prefix, found.skydns_prefix, found.allocation_prefix):
-        if f"{settings.balancer.prefix}/".startswith(f"{other}/"):
-            return f"{settings.balancer.prefix} is within {other}, which holds other things; name another"
-    return ""
-
-
-def _overlap(settings: s.Settings) -> str:
-    """Why the zone cannot stand beside the reverse zones; "" where it can."""
-    for reverse in settings.reverse_zones:
-        if f".{reverse}".endswith(f".{settings.zone}") or f".{settings.zone}".endswith(f".{reverse}"):
-            return f"{settings.zone} and the reverse zone {reverse} overlap; change one"
-    return ""
-
-
-def _with_flags(settings: s.Settings, flags: Flags) -> s.Settings:
-    _check_sources(flags)
-    if flags.manifests:
-        settings = replace(settings, source=_manifests_flag(settings, flags.manifests))
-    if flags.etcd:
-        settings = replace(settings, source=_etcd_flag(settings, flags.etcd))
-    if flags.kubeconfig or flags.in_cluster:
-        settings = replace(settings, source=_kubernetes_flag(settings, flags.kubeconfig))
-    if flags.portal_net and isinstance(settings.source, s.EtcdSource | None):
-        settings = replace(settings, source=_portal_net_flag(settings.source, flags.portal_net))
-    if flags.zone:
-        settings = replace(settings, zone=flag("--zone", texts.parse_zone, flags.zone))
-        if clash := _overlap(settings):
-            raise ConfigError(f"--zone: {clash}")
-    if flags.listen:
-        listen = tuple(flag("--listen", texts.parse_host_port, text) for text in flags.listen)
-        settings = replace(settings, listen=tuple(dict.fromkeys(listen)))
-    return settings
-
-
-def _check_sources(flags: Flags) -> None:
-    """ConfigError where the flags name more than one source."""
-    sources = {
-        "--manifests": flags.manifests,
-        "--etcd": flags.etcd,
-        "--kubeconfig": flags.kubeconfig,
-        "--in-cluster": flags.in_cluster,
-    }
-    if len(given := [name for name, value in sources.items() if value]) > 1:
-        raise ConfigError(f"{given[0]} and {given[1]} are both given; keep exactly one")
-
-
-def _manifests_flag(settings: s.Settings, path: str) -> s.ManifestSource:
-    """The flag's path under whatever else the file says of manifests."""
-    found = settings.source
-    return replace(found, path=path) if isinstance(found, s.ManifestSource) else s.ManifestSource(path)
-
-
-def _etcd_flag(settings: s.Settings, urls: tuple[str, ...]) -> s.EtcdSource:
-    """The flag's endpoints under whatever else the file says of etcd."""
-    endpoints = tuple(dict.fromkeys(flag("--etcd", texts.parse_etcd_url, url) for url in urls))
-    base = settings.source if isinstance(settings.source, s.EtcdSource) else s.EtcdSource()
-    etcd = replace(base, endpoints=endpoints)
-    _check_etcd(etcd, lambda _, reason: ConfigError(f"--etcd: {reason}"))
-    return etcd
-
-
-def _kubernetes_flag(settings: s.Settings, kubeconfig: str) -> s.KubernetesSource:
-    """The flag's way to the API (``--in-cluster`` without a file) under whatever else the file says."""
-    base = settings.source if isinstance(settings.source, s.KubernetesSource) else s.KubernetesSource()
-    return replace(base, kubeconfig=kubeconfig, in_cluster=not kubeconfig)
-
-
-def _portal_net_flag(source: s.EtcdSource | None, text: str) -> s.EtcdSource:
-    networks = flag("--portal-net", texts.parse_portal_net, text)
-    etcd = replace(source or s.EtcdSource(), portal_net=networks)
-    _check_etcd(etcd, lambda _, reason: ConfigError(f"--portal-net: {reason}"))
-    return etcd
-
-
-def flag(name: str, parser: Callable[[str], T], text: str) -> T:
-    """The parsed value of a flag; ConfigError that names the flag."""
-    try:
-        return parser(text)
-    except ValueError as error:
-        raise ConfigError(f"{name}: {error}") from None
 
 
 _ALLOCATION: dict[str, Read] = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skydns_py import config
-from skydns_py.config import Flags
+from skydns_py.config_flags import NO_FLAGS, Flags
 from skydns_py.config_pools import POOL
 from skydns_py.errors import ConfigError
 from skydns_py.settings import (
@@ -90,11 +90,11 @@ logging: {level: debug}
 """
 
 
-def parse(text: str, flags: Flags = config.NO_FLAGS) -> Settings:
+def parse(text: str, flags: Flags = NO_FLAGS) -> Settings:
     return config.parse(text, "skydns.yaml", flags, need_source=False)
 
 
-def refusal(text: str, flags: Flags = config.NO_FLAGS) -> str:
+def refusal(text: str, flags: Flags = NO_FLAGS) -> str:
     with pytest.raises(ConfigError) as refused:
         parse(text, flags)
     return str(refused.value)

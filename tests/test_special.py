@@ -4,6 +4,7 @@ import pytest
 
 from skydns_py import config
 from skydns_py.cli import addresses
+from skydns_py.config_flags import Flags
 from skydns_py.errors import ConfigError, DecodeError
 from skydns_py.settings_text import parse_portal_net
 
@@ -19,7 +20,7 @@ def test_a_portal_net_with_addresses_of_no_host_is_refused(net: str) -> None:
     with pytest.raises(
         ConfigError, match=r"^--portal-net: \S+ (is|holds) .*no Service can be reached there$"
     ):
-        config.load(None, config.Flags(portal_net=net), need_source=False)
+        config.load(None, Flags(portal_net=net), need_source=False)
     text = f"source:\n  etcd:\n    portal_net: '{net}'\n"
     with pytest.raises(ConfigError, match=r"^s\.yaml:3: source\.etcd\.portal_net: \S+ (is|holds) "):
         config.parse(text, "s.yaml")

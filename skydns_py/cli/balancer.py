@@ -7,6 +7,7 @@ from dataclasses import replace
 from skydns_py import checks, config
 from skydns_py.balancer import startup
 from skydns_py.cli import Commands, add_kubernetes
+from skydns_py.config_flags import Flags, flag
 from skydns_py.errors import ConfigError
 from skydns_py.settings import BalancerProvider, EtcdSource, KubernetesSource, Settings
 from skydns_py.settings_text import parse_interface, parse_object_name
@@ -31,7 +32,7 @@ def add(commands: Commands) -> None:
 
 def settings(arguments: argparse.Namespace) -> Settings:
     """What the balancer runs with; ConfigError where that is not enough."""
-    flags = config.Flags("", tuple(arguments.etcd), arguments.kubeconfig, arguments.in_cluster)
+    flags = Flags("", tuple(arguments.etcd), arguments.kubeconfig, arguments.in_cluster)
     found = config.load(arguments.config, flags)
     if not isinstance(found.source, EtcdSource | KubernetesSource):
         raise ConfigError(
@@ -40,10 +41,10 @@ def settings(arguments: argparse.Namespace) -> Settings:
         )
     balancer = found.balancer
     if arguments.node_name:
-        name = config.flag("--node-name", parse_object_name, arguments.node_name)
+        name = flag("--node-name", parse_object_name, arguments.node_name)
         balancer = replace(balancer, node_name=name)
     if arguments.interface:
-        name = config.flag("--interface", parse_interface, arguments.interface)
+        name = flag("--interface", parse_interface, arguments.interface)
         balancer = replace(balancer, interface=name)
     if balancer.provider is BalancerProvider.LAYER2 and not balancer.pools:
         raise ConfigError("balancer.pools: there are no addresses to give; name some in -c FILE")

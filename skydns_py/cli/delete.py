@@ -2,13 +2,13 @@
 
 import argparse
 
-from skydns_py import config
 from skydns_py.cli import Commands, allocate, apply, kinds, store
 from skydns_py.cli.documents import load
 from skydns_py.cli.kinds import title
 from skydns_py.cli.store import Change, Store, Stored
 from skydns_py.cluster import registry
 from skydns_py.cluster.objects import Ref
+from skydns_py.config_flags import flag
 from skydns_py.errors import ConfigError, SkydnsError, StoreError
 from skydns_py.settings_text import parse_namespace, parse_object_name
 
@@ -55,10 +55,10 @@ def wanted(arguments: argparse.Namespace) -> list[Ref]:
             raise ConfigError("--namespace: manifests name their own; give it with KIND NAME")
         return [document.ref for document in load(arguments.filename)]
     kind = kinds.parse(arguments.kind)
-    name = config.flag("NAME", parse_object_name, arguments.name)
+    name = flag("NAME", parse_object_name, arguments.name)
     if kind in kinds.CLUSTER_WIDE:
         return [Ref(kind, "", name)]
-    return [Ref(kind, config.flag("--namespace", parse_namespace, arguments.namespace or "default"), name)]
+    return [Ref(kind, flag("--namespace", parse_namespace, arguments.namespace or "default"), name)]
 
 
 def _delete(place: Store, ref: Ref, held: Stored, force: bool) -> bool:

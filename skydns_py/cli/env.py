@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from skydns_py import config
 from skydns_py.cli import Commands, add_kubernetes, env_diff, env_source
+from skydns_py.config_flags import Flags, flag
 from skydns_py.errors import ConfigError
 from skydns_py.pods.environment import candidates, chosen
 from skydns_py.settings import AnySource
@@ -72,11 +73,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the environment, or the difference."""
     _check_usage(arguments)
-    flags = config.Flags(
-        arguments.manifests, tuple(arguments.etcd), arguments.kubeconfig, arguments.in_cluster
-    )
-    namespace = config.flag("--namespace", parse_namespace, arguments.namespace)
-    revision = config.flag("--as-of", _revision, arguments.as_of) if arguments.as_of else 0
+    flags = Flags(arguments.manifests, tuple(arguments.etcd), arguments.kubeconfig, arguments.in_cluster)
+    namespace = flag("--namespace", parse_namespace, arguments.namespace)
+    revision = flag("--as-of", _revision, arguments.as_of) if arguments.as_of else 0
     source = config.load(arguments.config, flags).source
     assert source is not None, "load asks for a source"
     wanted = _Wanted(source, namespace, not arguments.no_links)

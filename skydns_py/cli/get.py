@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from skydns_py import config
 from skydns_py.cli import Commands, kinds, partial, store, table
 from skydns_py.cli.kinds import title
 from skydns_py.cli.store import Store, Stored
 from skydns_py.cluster import decode_v1beta1, registry
 from skydns_py.cluster.objects import ClusterObject, Kind, Ref
+from skydns_py.config_flags import flag
 from skydns_py.errors import ConfigError, DecodeError, SkydnsError
 from skydns_py.settings_text import parse_namespace, parse_object_name
 
@@ -52,10 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print them; 1 where an object that was named is not there, or one cannot be decoded."""
     etcd = store.source(arguments)
     asked = [kinds.parse(arguments.kind)] if arguments.kind else list(kinds.NAMES)
-    name = config.flag("NAME", parse_object_name, arguments.name) if arguments.name else ""
-    namespace = (
-        config.flag("--namespace", parse_namespace, arguments.namespace) if arguments.namespace else ""
-    )
+    name = flag("NAME", parse_object_name, arguments.name) if arguments.name else ""
+    namespace = flag("--namespace", parse_namespace, arguments.namespace) if arguments.namespace else ""
     if namespace and arguments.kind and asked[0] in kinds.CLUSTER_WIDE:
         raise ConfigError(f"--namespace: {arguments.kind} is in no namespace; leave it out")
     with store.connect(etcd) as place:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from skydns_py import checks, config
 from skydns_py.cli import Commands, add_kubernetes
+from skydns_py.config_flags import Flags, flag
 from skydns_py.errors import ConfigError
 from skydns_py.settings import PortalBackend, Settings
 from skydns_py.settings_text import parse_object_name
@@ -45,16 +46,14 @@ def add(commands: Commands) -> None:
 
 def settings(arguments: argparse.Namespace) -> Settings:
     """What the programmer runs with; ConfigError where file and flags give nothing to follow."""
-    flags = config.Flags(
-        arguments.manifests, tuple(arguments.etcd), arguments.kubeconfig, arguments.in_cluster
-    )
+    flags = Flags(arguments.manifests, tuple(arguments.etcd), arguments.kubeconfig, arguments.in_cluster)
     loaded = config.load(arguments.config, flags, need_source=not arguments.cleanup)
     found = checks.with_manifests(loaded)
     portal = found.portal
     if arguments.backend:
         portal = replace(portal, backend=PortalBackend(arguments.backend))
     if arguments.node_name:
-        portal = replace(portal, node_name=config.flag("--node-name", parse_object_name, arguments.node_name))
+        portal = replace(portal, node_name=flag("--node-name", parse_object_name, arguments.node_name))
     return replace(found, portal=portal)
 
 
@@ -77,7 +76,7 @@ def timeout(arguments: argparse.Namespace) -> int:
         return TIMEOUT
     if not (arguments.once or arguments.dry_run):
         raise ConfigError("--timeout: only for --once and --dry-run; else the source is awaited for ever")
-    return config.flag("--timeout", parse_timeout, arguments.timeout)
+    return flag("--timeout", parse_timeout, arguments.timeout)
 
 
 def parse_timeout(text: str) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from skydns_py import config
 from skydns_py.cli import Commands
+from skydns_py.config_flags import Flags, flag
 from skydns_py.errors import ConfigError
 from skydns_py.settings import HostPort
 from skydns_py.settings_text import parse_domain, parse_ip, parse_namespace
@@ -39,9 +40,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    settings = config.load(arguments.config, config.Flags(zone=arguments.zone), need_source=False)
-    namespace = config.flag("--namespace", parse_namespace, arguments.namespace)
-    given = [config.flag("--nameserver", parse_ip, text) for text in arguments.nameserver]
+    settings = config.load(arguments.config, Flags(zone=arguments.zone), need_source=False)
+    namespace = flag("--namespace", parse_namespace, arguments.namespace)
+    given = [flag("--nameserver", parse_ip, text) for text in arguments.nameserver]
     if len(given) > MAX_NAMESERVERS:
         raise ConfigError(f"--nameserver: a resolver reads {MAX_NAMESERVERS} of them; give no more")
     nameservers = given or reachable(settings.listen)[:MAX_NAMESERVERS]
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def render(namespace: str, zone: str, nameservers: Sequence[str]) -> str:
     """The file's text; ConfigError where the namespace makes names too long below this zone."""
-    search = config.flag("--namespace", parse_domain, f"{namespace}.svc.{zone}")
+    search = flag("--namespace", parse_domain, f"{namespace}.svc.{zone}")
     lines = [f"search {search} svc.{zone} {zone}"]
     lines += [f"nameserver {address}" for address in nameservers]
     return "\n".join([*lines, "options ndots:5", ""])

@@ -4,6 +4,7 @@ import argparse
 
 from skydns_py import checks, config
 from skydns_py.cli import Commands, add_kubernetes
+from skydns_py.config_flags import Flags
 from skydns_py.settings import Settings
 
 
@@ -31,7 +32,7 @@ def add(commands: Commands) -> None:
 
 def settings(arguments: argparse.Namespace) -> Settings:
     """What the server runs with; ConfigError where file and flags give nothing that could be served."""
-    flags = config.Flags(
+    flags = Flags(
         manifests=arguments.manifests,
         etcd=tuple(arguments.etcd),
         kubeconfig=arguments.kubeconfig,

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from skydns_py import config
 from skydns_py.cluster.decode_protobuf import MAGIC
+from skydns_py.config_flags import Flags
 from skydns_py.errors import ConfigError
 from skydns_py.settings import EtcdSource
 
@@ -114,7 +115,7 @@ def add_portal_net(parser: argparse.ArgumentParser, help_text: str) -> None:
 
 def source(arguments: argparse.Namespace) -> EtcdSource:
     """The etcd that the flags and the file name; ConfigError where the file names another kind of source."""
-    flags = config.Flags(etcd=tuple(arguments.etcd), portal_net=getattr(arguments, "portal_net", ""))
+    flags = Flags(etcd=tuple(arguments.etcd), portal_net=getattr(arguments, "portal_net", ""))
     found = config.load(arguments.config, flags, need_source=False).source
     if found is None:
         return EtcdSource()

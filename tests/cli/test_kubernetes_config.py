@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skydns_py import config
 from skydns_py.cli import main, portal, serve
 from skydns_py.cli.check_config import effective
-from skydns_py.config import Flags
+from skydns_py.config_flags import NO_FLAGS, Flags
 from skydns_py.errors import ConfigError
 from skydns_py.settings import EtcdSource, KubernetesSource, ManifestSource, Settings
 from tests.cli.conftest import Run
@@ -22,11 +22,11 @@ FOUND = KubernetesSource("k.yaml", False, ("a", "b"), "tier in (web,api),!old")
 EXACTLY_ONE = "source.kubernetes: give exactly one of kubeconfig and in_cluster"
 
 
-def source(text: str, flags: Flags = config.NO_FLAGS) -> object:
+def source(text: str, flags: Flags = NO_FLAGS) -> object:
     return config.parse(text, "skydns.yaml", flags, need_source=False).source
 
 
-def refusal(text: str, flags: Flags = config.NO_FLAGS) -> str:
+def refusal(text: str, flags: Flags = NO_FLAGS) -> str:
     with pytest.raises(ConfigError) as refused:
         source(text, flags)
     return str(refused.value)

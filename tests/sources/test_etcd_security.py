@@ -1,10 +1,8 @@
 """The etcd source over TLS and with users, against a real etcd."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from twisted.internet import reactor
 from skydns_py.cluster.objects import Kind, Record, Ref
 from skydns_py.sources.etcd import EtcdSettings, EtcdSource, Timing
 from tests import needs
+from tests.authority import Authority
 from tests.etcd_server import EtcdServer
 from tests.reactor import run_in_reactor
 from tests.sources.recording import Recorder
@@ -35,41 +34,6 @@ def following(settings: EtcdSettings) -> Iterator[Recorder]:
         yield sink
     finally:
         run_in_reactor(source.stop)
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority in a folder."""
-
-    folder: Path
-
-    @property
-    def ca(self) -> Path:
-        return self.folder / "ca.pem"
-
-    def create(self) -> "Authority":
-        self.folder.mkdir()
-        subject = ("-subj", f"/CN={self.folder.name}", "-days", "2")
-        self._openssl("req", "-x509", *self._new_key("ca"), *subject, "-out", str(self.ca))
-        return self
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """A certificate for 127.0.0.1, for servers and clients, and its key."""
-        certificate, request, key = (self.folder / f"{name}.{end}" for end in ("pem", "csr", "key"))
-        extensions = self.folder / "extensions"
-        extensions.write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
-        self._openssl("req", *self._new_key(name), "-subj", f"/CN={name}", "-out", str(request))
-        signer = ("-CA", str(self.ca), "-CAkey", str(self.folder / "ca.key"), "-CAcreateserial")
-        files = ("-in", str(request), "-extfile", str(extensions), "-out", str(certificate))
-        self._openssl("x509", "-req", "-days", "2", *signer, *files)
-        return certificate, key
-
-    def _new_key(self, name: str) -> tuple[str, ...]:
-        kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
-        return (*kind, "-nodes", "-keyout", str(self.folder / f"{name}.key"))
-
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=30)
 
 
 @pytest.fixture(scope="module")
