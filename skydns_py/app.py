@@ -19,6 +19,7 @@ from skydns_py.ops.listening import listen
 from skydns_py.ops.memory import before_first_list
 from skydns_py.ops.metrics import page
 from skydns_py.ops.pages import Answer
+from skydns_py.ops.priority import give_way
 from skydns_py.ops.reactor import the_reactor
 from skydns_py.server.connection import Places
 from skydns_py.server.handler import Handler
@@ -64,6 +65,8 @@ class Server:
     def start(self) -> None:
         """Answer, and follow the source."""
         self._datagrams.start(self._reactor)
+        if self._plane is not PURE:
+            give_way()
         places = ", ".join(
             f"[{p.host}]:{p.port}" if ":" in p.host else f"{p.host}:{p.port}" for p in self.pairs
         )

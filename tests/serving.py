@@ -56,6 +56,12 @@ class Serving:
         self._process.kill()
         self._process.wait(START_SECONDS)
 
+    @property
+    def pid(self) -> int:
+        """Of the server's process."""
+        assert self._process is not None
+        return self._process.pid
+
     def _read(self, process: "subprocess.Popen[str]") -> None:
         assert process.stderr is not None
         for line in process.stderr:
