@@ -16,6 +16,8 @@
    more to say for ``Timing.settle`` seconds, all that was missed has been passed on.
 7. What the machine has counted as known must reach the sink; should there be a bug in between, everything
    is passed on again (as in ``etcd``).
+8. 404 for EndpointSlices means an old server only if the same server lists Endpoints; one that answers 404
+   to everything (a proxy in front of it, at times) is asked again.
 """
 
 import logging
@@ -55,6 +57,7 @@ RETRY_SECONDS = 60.0
 """The longest Retry-After that is obeyed; busy API servers ask for a second, and one that asks for a day
 would keep every name as it is."""
 _NO_API, _GONE = 404, 410
+_WITHOUT_SLICES = "this API server has no discovery.k8s.io/v1: following Endpoints, not EndpointSlices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,8 @@ class Follower:
         except ApiError as error:
             if error.status != _NO_API or self._instead is None:
                 raise
-            log.warning("this API server has no discovery.k8s.io/v1: following Endpoints, not EndpointSlices")
+            self._ask(self._instead.listing(1, ""))  # rule 8
+            self._roll.note(_WITHOUT_SLICES)
             self._resource, self._instead = self._instead, None
             return None
 

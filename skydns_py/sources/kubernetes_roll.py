@@ -1,5 +1,6 @@
 """Who of several followers is up to date, and what a person is told where one is not."""
 
+import logging
 import threading
 from functools import partial
 from urllib.parse import urlsplit
@@ -8,11 +9,14 @@ from skydns_py.sources import Sink
 from skydns_py.sources.handover import Handover
 from skydns_py.sources.kubernetes_client import ApiError
 
+log = logging.getLogger("skydns")
+
 REASONS = 32
 """Different reasons told during one loss, so that a text that always differs does not fill the log."""
 _FORBIDDEN = 403
-_WHOEVER_ASKS = (401, 429)
-"""Refusals that have nothing to do with what was asked for; so have those from 500 on."""
+_WHOEVER_ASKS = (401, 404, 429)
+"""Refusals that have nothing to do with what was asked for, since every API server has what we list; so have
+those from 500 on."""
 
 
 class Roll:
@@ -23,6 +27,7 @@ class Roll:
         self._handover = handover
         self._absent: set[object] = set()
         self._told: set[str] = set()
+        self._noted: set[str] = set()
         self._lock = threading.Lock()
 
     def present(self, follower: object) -> None:
@@ -42,6 +47,13 @@ class Roll:
             if reason and reason not in self._told and len(self._told) < REASONS:
                 self._told.add(reason)
                 self._handover.send([partial(self._sink.lost, reason)])
+
+    def note(self, text: str) -> None:
+        """Log what is odd but no loss, once however many followers find it."""
+        with self._lock:
+            if text not in self._noted:
+                self._noted.add(text)
+                log.warning(text)
 
 
 def describe(error: Exception, server: str) -> str:

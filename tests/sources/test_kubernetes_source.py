@@ -277,6 +277,32 @@ def test_without_slices_endpoints_are_followed_and_one_line_says_so(
     assert lines == ["this API server has no discovery.k8s.io/v1: following Endpoints, not EndpointSlices"]
 
 
+def test_several_namespaces_say_so_once(
+    api: KubeApi, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(api)
+    api.without = {"discovery.k8s.io"}
+    place = kubeconfig(tmp_path, api.access)
+    with following(place, kinds=None, namespaces=("dev-alpha", "dev-beta")) as sink:
+        sink.wait_call("synced")
+    assert [each.getMessage()[:15] for each in caplog.records] == ["this API server"]
+
+
+def test_a_server_that_does_not_know_endpoints_either_is_asked_for_slices_again(
+    api: KubeApi, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A proxy in front of it, say, that answers 404 for a while."""
+    load(api)
+    api.refuse(404, only="GET /apis/discovery", times=2)
+    api.refuse(404, only="GET /api/v1/endpoints", times=2)
+    with following(kubeconfig(tmp_path, api.access), kinds=None) as sink:
+        sink.wait_call("synced")
+        assert len(sink.named("lost")) == 1
+        assert any(each.kind is Kind.SLICE for each in sink.state)
+        assert not any(each.kind is Kind.ENDPOINTS for each in sink.state)
+    assert not caplog.records
+
+
 def asked(api: KubeApi, *words: str) -> list[str]:
     """The requests that contain all these words."""
     return [each for each in list(api.requests) if all(word in each for word in words)]
@@ -288,8 +314,8 @@ def test_slices_are_listed_before_services(api: KubeApi, tmp_path: Path) -> None
         sink.wait_call("synced")
     first = [urlsplit(each).path.rpartition("/")[2] for each in asked(api)]
     assert first[0] == "endpointslices"
+    mark = len(api.requests)
     with following(kubeconfig(tmp_path, api.access), (Kind.SERVICE, Kind.SLICE)) as sink:
-        mark = len(api.requests)
         sink.wait_call("synced")
     lists = [each for each in api.requests[mark:] if "watch" not in each]
     assert [urlsplit(each).path.rpartition("/")[2] for each in lists[:2]] == ["endpointslices", "services"]
