@@ -30,6 +30,7 @@ from skydns_py.config_fields import (
 from skydns_py.config_flags import NO_FLAGS, Flags, with_flags
 from skydns_py.config_pools import check_portal_net, pools
 from skydns_py.errors import ConfigError
+from skydns_py.settings_selector import parse_selector
 
 LATER = frozenset({"forward", "cache", "snapshot", "stub_domains"})
 """Keys that the design names and a later version brings."""
@@ -189,7 +190,7 @@ _KUBERNETES: dict[str, Read] = {
     "kubeconfig": text_of,
     "in_cluster": boolean,
     "namespaces": list_of(parsed(texts.parse_namespace), may_be_empty=True),
-    "label_selector": text_of,
+    "label_selector": parsed(parse_selector),
 }
 _MANIFESTS: dict[str, Read] = {"path": parsed(_path), **_ALLOCATION, "state": text_of}
 _SEARCH: dict[str, Read] = {"enabled": boolean, "autopath": boolean, "networks": _networks}

@@ -26,7 +26,10 @@ def check_etcd(etcd: s.EtcdSource, refusal: Callable[[str, str], ConfigError]) -
 
 
 def check_encrypted(settings: s.Settings, field: Field) -> None:
-    """ConfigError where HTTPS has no certificate, or a transport another one's address."""
+    """ConfigError where HTTPS has no certificate, nobody uses the one there is, or two share an address."""
+    if settings.tls.cert and not settings.tls.listen and not settings.https.listen:
+        why = "missing; a certificate serves nobody unless tls.listen or https.listen names an address"
+        raise field.refusal(why, "tls.listen", field.key_node("tls"))
     if settings.https.listen and not settings.tls.cert:
         why = "missing; https.listen needs a certificate and its key, in tls.cert and tls.key"
         raise field.refusal(why, "tls.cert", field.key_node("https"))

@@ -40,6 +40,7 @@ PLACES = (
     ("special", "bottom", 0),
     ("checks", "bottom", 0),
     ("settings_text", "bottom", 0),
+    ("settings_selector", "bottom", 0),
     ("cluster", "cluster", 1),
     ("zone", "zone", 2),
     ("pods", "pods", 2),

@@ -128,7 +128,7 @@ SETTINGS = st.builds(
     ),
     https=st.sampled_from([HttpsSettings(), HttpsSettings((HostPort("::1", 443),), "/")]),
     log_level=st.sampled_from(LogLevel),
-)
+).filter(lambda settings: settings.tls.listen or settings.https.listen)
 
 
 @given(SETTINGS)

@@ -150,12 +150,13 @@ def test_outside_a_pod_in_cluster_is_refused_in_one_line(
     assert "KUBERNETES_SERVICE_HOST" in done.err[0]
 
 
+SELECTORS = st.sampled_from(["", "a", "!a,b=", "tier in (web,api),!old", " a == b "])
 NAMES = st.lists(st.sampled_from(["a", "1", "no", "my-ns"]), unique=True).map(tuple)
 
 
 @given(
-    st.builds(KubernetesSource, st.text(min_size=1), st.just(False), NAMES, st.text())
-    | st.builds(KubernetesSource, st.just(""), st.just(True), NAMES, st.text())
+    st.builds(KubernetesSource, st.text(min_size=1), st.just(False), NAMES, SELECTORS)
+    | st.builds(KubernetesSource, st.just(""), st.just(True), NAMES, SELECTORS)
 )
 def test_printed_settings_are_read_as_the_same_settings(found: KubernetesSource) -> None:
     settings = Settings(source=found)
