@@ -25,6 +25,7 @@ MAX_DEPTH = 100
 MAX_ALIASED = 100_000
 """Nodes that the aliases of one file may stand for, taken together ("billion laughs")."""
 
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _WORDS: dict[str, object] = {
@@ -95,12 +96,19 @@ def _yaml(text: bytes) -> Iterator[Document]:
                 builder.take(event)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise Unreadable(line, f"is not YAML: {error.problem or error.context}") from None
+        raise Unreadable(line, _reason(error)) from None
     except yaml.reader.ReaderError as error:
         line = text.count(b"\n", 0, error.position) + 1
         raise Unreadable(line, f"is not YAML: {error.reason}") from None
     except yaml.YAMLError as error:
         raise Unreadable(0, f"is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong with it; libyaml from 0.2.6 on (PyYAML 6.0.4) meets deep nesting before our own limit."""
+    if "nesting depth" in (error.problem or ""):
+        return _TOO_DEEP
+    return f"is not YAML: {error.problem or error.context}"
 
 
 @dataclass(slots=True)
@@ -150,7 +158,7 @@ class _Builder:
         if event.tag not in (None, "!", f"{_TAG}map", f"{_TAG}seq"):
             raise _refusal(event, f"the tag {event.tag} is not known here")
         if len(self._open) >= MAX_DEPTH:
-            raise _refusal(event, f"is nested deeper than {MAX_DEPTH} levels")
+            raise _refusal(event, _TOO_DEEP)
         if self._awaits_key():
             raise _refusal(event, "a key must be text")
         self.line = self.line or _line(event)
