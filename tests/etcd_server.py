@@ -17,18 +17,11 @@ from urllib.parse import urlsplit
 import etcd3
 
 from tests import needs
+from tests.ports import free_port
 
 START_SECONDS = 30.0
 QUICK = ("--heartbeat-interval=20", "--election-timeout=200", "--unsafe-no-fsync", "--log-level=error")
 """One member elects itself soon, and a test's data need not outlive the machine."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody used a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class EtcdServer:

@@ -18,8 +18,9 @@ import pytest
 from skydns_py.errors import StoreError
 from skydns_py.sources.kubernetes_access import Access
 from skydns_py.sources.kubernetes_client import ApiClient
-from tests.etcd_server import EtcdServer, free_port
+from tests.etcd_server import EtcdServer
 from tests.kube_api import KubeApi
+from tests.ports import free_port
 
 VARIABLE = "SKYDNS_KUBE_APISERVER"
 START_SECONDS = 60.0

@@ -8,14 +8,15 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Self
 
+import dns.exception
 import dns.message
 import dns.query
 import yaml
 
-from tests.etcd_server import free_port
+from tests.ports import free_port
 
 START_SECONDS = 30.0
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
 
 
 class Serving:
@@ -32,10 +33,12 @@ class Serving:
         self.log: list[str] = []
         self._lines: Queue[str] = Queue()
         self._process: subprocess.Popen[str] | None = None
+        self._silent = ""
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "skydns_py", "serve", "-c", str(self.config), *self._flags]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self._silent = ""
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         return self
@@ -85,9 +88,23 @@ class Serving:
         return self._process.wait(START_SECONDS)
 
     def ask(self, name: str, rdtype: str = "A", **how: Any) -> dns.message.Message:
-        """The reply over UDP; ``how`` goes to dnspython (``source``, …)."""
+        """The reply over UDP; ``how`` goes to dnspython (``source``, …).
+
+        A server that was silent once is not asked again: a thousand questions would cost the run its time.
+        """
+        assert not self._silent, self._silent
         query = dns.message.make_query(name, rdtype, use_edns=False)
-        return dns.query.udp(query, "127.0.0.1", ANSWER_SECONDS, self.port, **how)
+        try:
+            return dns.query.udp(query, "127.0.0.1", ANSWER_SECONDS, self.port, **how)
+        except dns.exception.Timeout:
+            self._silent = self._account(f"no answer to {name} {rdtype} in {ANSWER_SECONDS} s")
+            raise AssertionError(self._silent) from None
+
+    def _account(self, what: str) -> str:
+        assert self._process is not None
+        code = self._process.poll()
+        state = "it runs" if code is None else f"it ended with {code}"
+        return f"{what}; {state}, and its log is:\n{''.join(self.log)}"
 
     def addresses(self, name: str, **how: Any) -> list[str]:
         """The A records that a name leads to, sorted."""

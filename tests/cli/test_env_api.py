@@ -7,8 +7,8 @@ import pytest
 
 from skydns_py.cli import env_api
 from tests.cli.conftest import Done, Run
-from tests.etcd_server import free_port
 from tests.kube_api import KubeApi
+from tests.ports import free_port
 from tests.sources.kubernetes_following import kubeconfig
 
 

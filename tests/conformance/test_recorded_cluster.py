@@ -39,7 +39,7 @@ def ask(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         with Serving(
             folder, source={"etcd": {"endpoints": [etcd.url]}}, dataplane={"kind": request.param}
         ) as server:
-            server.wait_for("ready")
+            server.wait_for("ready:")
             yield server.ask
 
 

@@ -14,7 +14,7 @@ from skydns_py.errors import ConfigError
 from skydns_py.server import listen
 from skydns_py.server.listen import Pair, open_pairs, own_addresses
 from skydns_py.server.udp import open_socket
-from tests.etcd_server import free_port
+from tests.ports import free_port
 from tests.reactor import run_in_reactor
 from tests.server import listening
 
