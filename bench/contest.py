@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bench import ask, servers, subject
 from bench.load import How, Sample, measure
-from bench.process import Process, find, free_port
+from bench.ports import free_port
+from bench.process import Process, find
 from bench.report import FLOOR, Cell
 
 _START_SECONDS = 60

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bench import ask, cluster, contest, report, subject
 from bench.load import How, measure
-from bench.process import BenchError, Process, free_port
+from bench.ports import free_port
+from bench.process import BenchError, Process
 
 _START_SECONDS = 300
 _HOW = "native tables filled in place, one process each, every name asked for at random"

@@ -3,7 +3,6 @@
 import compileall
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -46,19 +45,6 @@ def compile_package() -> None:
     Where PYTHONDONTWRITEBYTECODE is set, every start compiled all of it: 0.15 s.
     """
     compileall.compile_dir(Path(__file__).parent.parent / "skydns_py", quiet=1)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free for UDP and TCP a moment ago."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            port = int(udp.getsockname()[1])
-            try:
-                tcp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Process:

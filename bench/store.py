@@ -9,7 +9,8 @@ from typing import Any
 import etcd3
 
 from bench import ask, registry
-from bench.process import LOAD_CORE, Process, free_port, require
+from bench.ports import free_port
+from bench.process import LOAD_CORE, Process, require
 
 _PUTS_PER_TRANSACTION = 100
 _START_SECONDS = 20

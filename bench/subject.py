@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import ask, cluster
-from bench.process import Process, compile_package, free_port
+from bench.ports import free_port
+from bench.process import Process, compile_package
 from skydns_py.dataplane.native import available
 
 _LOOPBACK = "127.0.0.0/8"

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import etcd3
 
+from bench.ports import free_port
 from tests import needs
-from tests.ports import free_port
 
 START_SECONDS = 30.0
 QUICK = ("--heartbeat-interval=20", "--election-timeout=200", "--unsafe-no-fsync", "--log-level=error")

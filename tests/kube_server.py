@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from skydns_py.errors import StoreError
 from skydns_py.sources.kubernetes_access import Access
 from skydns_py.sources.kubernetes_client import ApiClient
 from tests.etcd_server import EtcdServer
 from tests.kube_api import KubeApi
-from tests.ports import free_port
 
 VARIABLE = "SKYDNS_KUBE_APISERVER"
 START_SECONDS = 60.0

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from skydns_py.cli import env_api
 from tests.cli.conftest import Done, Run
 from tests.kube_api import KubeApi
-from tests.ports import free_port
 from tests.sources.kubernetes_following import kubeconfig
 
 

@@ -10,11 +10,11 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory
 
+from bench.ports import free_port
 from skydns_py.errors import ConfigError
 from skydns_py.server import listen
 from skydns_py.server.listen import Pair, open_pairs, own_addresses
 from skydns_py.server.udp import open_socket
-from tests.ports import free_port
 from tests.reactor import run_in_reactor
 from tests.server import listening
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
+from bench.ports import free_port
 from skydns_py.cluster.objects import Kind, Record, Ref
 from skydns_py.sources import etcd_client
 from skydns_py.sources.etcd import EtcdSettings, EtcdSource, Timing
 from skydns_py.sources.handover import CHUNK_SECONDS, LARGEST_CHUNK
 from tests.etcd_server import EtcdServer
-from tests.ports import free_port
 from tests.proxy import Proxy
 from tests.reactor import run_in_reactor
 from tests.sources.following import QUICK, SPECS, following, is_at, put, ref, service

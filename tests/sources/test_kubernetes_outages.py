@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from skydns_py.cluster.objects import Kind
 from skydns_py.sources.kubernetes import Timing
 from skydns_py.sources.kubernetes_follow import Follower
 from tests.kube.store import Store
 from tests.kube_api import KubeApi
-from tests.ports import free_port
 from tests.sources.kubernetes_following import QUICK, Writer, following, is_on, kubeconfig, ref
 from tests.sources.recording import Recorder
 

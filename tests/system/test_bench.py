@@ -32,6 +32,7 @@ from bench import (
 )
 from bench import names as many_names
 from bench.ask import ask, replies, serves, serves_headless
+from bench.ports import free_port
 from skydns_py.cluster import decode_protobuf, objects
 from skydns_py.zone import names
 from tests import needs
@@ -104,7 +105,7 @@ def test_a_query_file_asks_every_time_the_same(tmp_path: Path, row: str) -> None
 
 @needs.program("cc", "taskset")
 def test_the_echo_returns_the_packet_with_the_answer_bit(tmp_path: Path) -> None:
-    port = process.free_port()
+    port = free_port()
     with process.Process(servers.echo(tmp_path, port), tmp_path / "log") as echo:
         echo.wait_until(lambda: replies(port), 20)
         reply = ask(port, "svc-1.ns-1 A")
@@ -126,7 +127,7 @@ _OPTIONAL = [
 @needs.program("knotd", "named", "dnsmasq", "taskset")
 def test_a_peer_serves_the_rows_it_is_measured_on(tmp_path: Path, name: str) -> None:
     peer = next(peer for peer in servers.PEERS if peer.name == name)
-    port = process.free_port()
+    port = free_port()
     with process.Process(peer.setup(tmp_path, port, 200), tmp_path / "log") as running:
         running.wait_until(lambda: serves(port, "A", 199, 200), 30)
         assert [row for row in peer.rows if not serves(port, row, 100, 200)] == []

@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1 for the servers that a test starts."""
+"""Ports of 127.0.0.1 for the servers that a measurement or a test starts."""
 
 import random
 import socket
@@ -10,12 +10,12 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """One that was free for UDP and TCP a moment ago, and that no other test of this run was given.
+    """One that was free for UDP and TCP a moment ago, and that this process was not given before.
 
     A port that the kernel chooses may be a client's a moment later, such as etcd's own to a peer.
     """
     while True:
-        port = random.choice(BELOW_CLIENTS)  # not a secret
+        port = random.choice(BELOW_CLIENTS)
         if port not in _given and _is_free(port):
             _given.add(port)
             return port
